@@ -18,6 +18,7 @@ MAX_ATTEMPTS = 100
 MAX_STAGES = 64
 MAX_JOBS = 2000
 MAX_MESSAGE = 32_768
+MAX_GENERATION = 2**53 - 1  # the largest whole number on which all JSON readers agree
 
 STAGE_PATTERN = r"^[^\x00-\x20\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\x9f])?$"
 JOB_PATTERN = r"^[._-]*[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -30,7 +31,8 @@ PATTERN_HINTS: dict[str, str] = {
     STAGE_PATTERN: "must not hold control characters, nor begin or end with a blank",
     JOB_PATTERN: "must consist of A-Z a-z 0-9 . _ - with at least one letter or digit",
     KIND_PATTERN: "must be the name of a job kind, such as Shell or K8S/Job",
-    VERSION_PATTERN: "must be the exact version of the job kind, three numbers such as 1.0.0",
+    VERSION_PATTERN: "must be the exact version of the job kind, three numbers such as 1.0.0; "
+    "the kinds that come with the operator have 1.0.0, and tpctl kinds lists all of them",
     SUBDOMAIN_PATTERN: "must be a DNS name: lower case letters, digits, - and . such as team-a",
     NAMESPACE_PATTERN: 'must be the name of a namespace, or "*" for all of them',
 }
@@ -67,7 +69,7 @@ def _is_time(text: str) -> str:
 Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Positive = Annotated[int, Field(ge=1, le=2**31 - 1)]
-Generation = Annotated[int, Field(ge=-1, le=2**63 - 1)]
+Generation = Annotated[int, Field(ge=-1, le=MAX_GENERATION)]
 Seconds = Annotated[int, Field(ge=1, le=MAX_SECONDS)]
 SecondsOrZero = Annotated[int, Field(ge=0, le=MAX_SECONDS)]
 Text = Annotated[str, Field(max_length=253)]
@@ -77,7 +79,7 @@ CheckedTimestamp = Annotated[Timestamp, AfterValidator(_is_time)]
 StageName = Annotated[str, Field(min_length=1, max_length=63, pattern=STAGE_PATTERN)]
 JobName = Annotated[str, Field(min_length=1, max_length=63, pattern=JOB_PATTERN)]
 KindName = Annotated[str, Field(min_length=1, max_length=63, pattern=KIND_PATTERN)]
-KindVersion = Annotated[str, Field(min_length=5, max_length=32, pattern=VERSION_PATTERN)]
+KindVersion = Annotated[str, Field(min_length=1, max_length=32, pattern=VERSION_PATTERN)]
 ClientId = Annotated[str, Field(min_length=1, max_length=253, pattern=SUBDOMAIN_PATTERN)]
 # Strict mode would take only a State or a tuple itself, never the text or list of a JSON document.
 StateField = Annotated[State, Field(strict=False)]

@@ -36,16 +36,17 @@ from task_pipeline.api.states import State
 
 DEFAULT_PRIORITY = 10
 
+StageRef = Annotated[str, Field(max_length=63)]  # what it may hold is decided where stages are listed
 RetryAttempt = Annotated[int, Field(ge=0, le=MAX_ATTEMPTS)]
 
 
 class JobSpec(Model):
-    """One job of a Pipeline, as written in `spec.jobs[]`; what is absent there is None here."""
+    """One job of a Pipeline; its defaults are applied in memory and never written into the list."""
 
     name: JobName = Field(
         description="Name of the job, unique in the pipeline: 1 to 63 characters of A-Z a-z 0-9 . _ -",
     )
-    stage: StageName = Field(description="The stage that the job belongs to, one of spec.stages.")
+    stage: StageRef = Field(description="The stage that the job belongs to, one of spec.stages.")
     kind: KindName = Field(
         description="Which job kind runs it, such as Shell, K8S/Job, K8S/Deployment, HTTP or Worker.",
     )

@@ -3,7 +3,8 @@
 Rule: the CRDs' CEL rules, docs/states.md and the operator all read these tables; nobody else
 spells an edge. Everything finer than a state is a reason (reasons.py).
 
-`TRANSITIONS_JOB` and `TRANSITIONS_PIPELINE` hold the edges inside one run. A Pipeline has two
+`TRANSITIONS_JOB` and `TRANSITIONS_PIPELINE` hold the edges inside one run, made from the edges
+with their meaning. A Pipeline has two
 more ways out of a final state: a rerun (`run` increases, to a state of `RERUN_TARGETS`), and, for
 one that has never started, a corrected spec (`REPAIR`).
 """
@@ -24,21 +25,38 @@ class State(StrEnum):
 
 TERMINAL: frozenset[State] = frozenset({State.DONE, State.ERROR, State.CANCELLED})
 
-TRANSITIONS_JOB: Mapping[State, frozenset[State]] = {
-    State.READY: frozenset({State.IN_PROGRESS, State.CANCELLED}),
-    State.IN_PROGRESS: frozenset({State.DONE, State.READY, State.ERROR}),
-    State.DONE: frozenset(),
-    State.ERROR: frozenset(),
-    State.CANCELLED: frozenset(),
+Edges = Mapping[tuple[State, State], str]
+
+JOB_EDGES: Edges = {
+    (State.READY, State.IN_PROGRESS): "an attempt is launched",
+    (State.READY, State.CANCELLED): "cancelled, an earlier stage failed, or the queue timeout has passed",
+    (State.IN_PROGRESS, State.DONE): "the attempt succeeded",
+    (State.IN_PROGRESS, State.READY): (
+        "the attempt failed or timed out and attempts are left; it was lost to the infrastructure; "
+        "or it was stopped by a cancel"
+    ),
+    (State.IN_PROGRESS, State.ERROR): "the attempt failed or timed out and none is left",
 }
 
-TRANSITIONS_PIPELINE: Mapping[State, frozenset[State]] = {
-    State.READY: frozenset({State.IN_PROGRESS, State.ERROR, State.CANCELLED}),
-    State.IN_PROGRESS: frozenset({State.DONE, State.ERROR, State.CANCELLED}),
-    State.DONE: frozenset(),
-    State.ERROR: frozenset(),
-    State.CANCELLED: frozenset(),
+PIPELINE_EDGES: Edges = {
+    (State.READY, State.IN_PROGRESS): "the first launch of the run",
+    (
+        State.READY,
+        State.ERROR,
+    ): "invalid spec, a client that does not allow it, or a job that failed unlaunched",
+    (State.READY, State.CANCELLED): "cancelled before anything was launched",
+    (State.IN_PROGRESS, State.DONE): "every job that counts is done",
+    (State.IN_PROGRESS, State.ERROR): "a job failed that was not allowed to, or the deadline has passed",
+    (State.IN_PROGRESS, State.CANCELLED): "cancelled, and nothing runs any more",
 }
+
+
+def _table(edges: Edges) -> Mapping[State, frozenset[State]]:
+    return {state: frozenset(new for old, new in edges if old is state) for state in State}
+
+
+TRANSITIONS_JOB: Mapping[State, frozenset[State]] = _table(JOB_EDGES)
+TRANSITIONS_PIPELINE: Mapping[State, frozenset[State]] = _table(PIPELINE_EDGES)
 
 RERUN_TARGETS: frozenset[State] = frozenset({State.READY, State.IN_PROGRESS})
 REPAIR: Mapping[State, frozenset[State]] = {State.ERROR: frozenset({State.READY})}
