@@ -1,0 +1,36 @@
+"""Stop a cluster and remove what it has written.
+
+Rule: it works from the recorded state alone, in any stage of a start, and twice in a row: what is gone
+already is no error. Nothing is stopped that does not carry this cluster's numbers or marker.
+"""
+
+import shutil
+from pathlib import Path
+
+from tests.cluster import processes
+from tests.cluster.paths import ClusterPaths
+from tests.cluster.state import ClusterState
+
+# Nothing of a cluster outlives it, so its programs need no time to put things in order.
+GRACE_SECONDS = 0.5
+
+
+def stop(paths: ClusterPaths, state: ClusterState, *, keep_logs: bool = False) -> None:
+    """Stop all programs and remove all files, the state last; `keep_logs` leaves the log folder.
+
+    Raises ClusterError when something cannot be stopped; the state stays, so that `down` can try again.
+    """
+    processes.stop(state.processes, GRACE_SECONDS)
+    processes.stop(processes.marked(state.marker), GRACE_SECONDS)
+    _remove(Path(state.data))
+    for path in paths.owned():
+        if path != paths.state and not (keep_logs and path == paths.logs):
+            _remove(path)
+    _remove(paths.state)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
