@@ -26,6 +26,12 @@ def test_only_what_is_listed_is_allowed() -> None:
     assert client.max_running_jobs == 0
 
 
+def test_a_credential_may_end() -> None:
+    credential = {"secretRef": {"name": "acme-1"}, "notAfter": "2026-01-31T23:59:59+01:00"}
+    client = decode_client_spec({"namespaces": ["*"], "credentials": [credential]})
+    assert client.to_dict()["credentials"] == [credential]
+
+
 @pytest.mark.parametrize(
     ("raw", "path"),
     [

@@ -74,9 +74,7 @@ def test_columns_and_selectable_fields_exist_in_the_schema() -> None:
 
 
 def test_selectable_fields() -> None:
-    fields = {
-        kind: [field["jsonPath"] for field in version(kind).get("selectableFields", [])] for kind in CRDS
-    }
+    fields = {kind: [field["jsonPath"] for field in version(kind).get("selectableFields", [])] for kind in CRDS}
     assert fields == {
         "Pipeline": [".status.state", ".spec.clientId"],
         "PipelineJob": [".status.state", ".spec.clientId", ".spec.stage", ".spec.pipeline"],
@@ -106,9 +104,7 @@ def test_every_text_list_and_number_is_bounded(path: str) -> None:
 
 
 def test_no_default_stands_inside_the_jobs() -> None:
-    assert not [
-        path for path, node in ALL_PROPERTIES.items() if "Pipeline.spec.jobs[]" in path and "default" in node
-    ]
+    assert not [path for path, node in ALL_PROPERTIES.items() if "Pipeline.spec.jobs[]" in path and "default" in node]
 
 
 def test_status_defaults() -> None:
@@ -145,9 +141,7 @@ def test_state_rules_name_every_edge_of_the_tables() -> None:
     rule = ALL_PROPERTIES["PipelineJob.status"]["x-kubernetes-validations"][0]["rule"]
     assert "(oldSelf.state == 'READY' && self.state in ['IN PROGRESS', 'CANCELLED'])" in rule
     assert "(oldSelf.state == 'IN PROGRESS' && self.state in ['READY', 'DONE', 'ERROR'])" in rule
-    assert not any(
-        f"oldSelf.state == '{state}'" in rule for state in (State.DONE, State.ERROR, State.CANCELLED)
-    )
+    assert not any(f"oldSelf.state == '{state}'" in rule for state in (State.DONE, State.ERROR, State.CANCELLED))
 
 
 def test_everything_in_a_pipelinejob_spec_but_three_fields_is_immutable() -> None:

@@ -25,9 +25,7 @@ def test_refuses_with_the_path_and_the_way_out(case: Refused) -> None:
     assert any(path.startswith(case.path) and case.word in message for path, message in found.items()), found
 
 
-@pytest.mark.parametrize(
-    "case", [case for case in REFUSED.values() if case.path not in ("spec.jobs", "spec.stages")]
-)
+@pytest.mark.parametrize("case", [case for case in REFUSED.values() if case.path not in ("spec.jobs", "spec.stages")])
 def test_one_mistake_gives_one_fault(case: Refused) -> None:
     assert len(faults(fresh(case.spec))) == 1
 
@@ -129,6 +127,10 @@ def test_what_a_user_wrote_is_repeated_short_and_printable() -> None:
 @pytest.mark.parametrize("raw", [None, 3, "spec", [], [1]])
 def test_a_spec_that_is_no_object_is_refused(raw: Any) -> None:
     assert set(faults(raw)) == {"spec"}
+
+
+def test_a_field_name_that_is_no_text_is_refused() -> None:
+    assert "must be a text" in faults({**spec(), 3: 4})["spec[3]"]
 
 
 def test_a_fault_shows_the_name_of_its_job() -> None:

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from task_pipeline.api.schema import UnsupportedSchema, lower
 
@@ -114,6 +114,11 @@ class Exclusive(BaseModel):
     field: Annotated[int, Field(gt=0, lt=5)]
 
 
+class Open(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    field: Small
+
+
 class Node(BaseModel):
     child: "Node | None" = None
 
@@ -123,8 +128,8 @@ class Root(BaseModel):
 
 
 @pytest.mark.parametrize(
-    "model", [Union, TypedMap, Unbounded, Floating, Untyped, Pair, UntypedList, Exclusive, Root]
+    "model", [Union, TypedMap, Unbounded, Floating, Untyped, Pair, UntypedList, Exclusive, Open, Root]
 )
 def test_what_has_no_structural_form_is_refused_with_its_path(model: type[BaseModel]) -> None:
-    with pytest.raises(UnsupportedSchema, match=rf"{model.__name__}\.|Root\.node"):
+    with pytest.raises(UnsupportedSchema, match=rf"{model.__name__}[.:]|Root\.node"):
         lower(model)

@@ -40,9 +40,7 @@ def test_pipeline_edges_within_a_run(old: State, new: State) -> None:
 @pytest.mark.parametrize(("old", "new"), PAIRS)
 def test_a_rerun_leaves_final_states_only(old: State, new: State) -> None:
     way_out = old in TERMINAL and new in (READY, RUNNING)
-    assert pipeline_may_move(old, new, run_increased=True) is (
-        old is new or (old, new) in PIPELINE or way_out
-    )
+    assert pipeline_may_move(old, new, run_increased=True) is (old is new or (old, new) in PIPELINE or way_out)
 
 
 def test_a_pipeline_that_never_started_may_be_repaired() -> None:
