@@ -1,0 +1,1 @@
+"""Starting, stopping and finding workloads, one module per transport."""

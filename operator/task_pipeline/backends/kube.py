@@ -1,0 +1,146 @@
+"""Workloads that live in the cluster: create once, find again, delete for good.
+
+Creating is repeatable: names are deterministic, and a name that is taken is adopted only when owner and attempt match.
+So a lost answer or a crash between two steps is repaired by taking the same step again.
+"""
+
+from typing import Any
+
+import msgspec
+
+from task_pipeline.api.group import ANNOTATION_ATTEMPT
+from task_pipeline.api.objects import DeploymentView, KubernetesJobView, ObjectMeta, PodView, WorkloadView
+from task_pipeline.api.resources import (
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    KUBERNETES_JOBS,
+    PODS,
+    REPLICA_SETS,
+    Resource,
+)
+from task_pipeline.core.workload import AttemptIdentity, Launch
+from task_pipeline.kube.cluster import Cluster, Propagation
+from task_pipeline.kube.errors import AlreadyExists, Conflict, NotFound
+
+VIEWS: dict[Resource, type[PodView] | type[KubernetesJobView] | type[DeploymentView]] = {
+    PODS: PodView,
+    KUBERNETES_JOBS: KubernetesJobView,
+    DEPLOYMENTS: DeploymentView,
+}
+BY_KIND: dict[str, Resource] = {resource.kind: resource for resource in VIEWS}
+_REVISION = "deployment.kubernetes.io/revision"
+
+
+class NameTaken(Exception):
+    """Something that is not ours stands under the name of an attempt."""
+
+
+def outlives_its_job(resource: Resource) -> bool:
+    """True for what must not be deleted when its job is stopped."""
+    return resource is DEPLOYMENTS
+
+
+class KubeBackend:
+    """Workloads through the Kubernetes API. Errors of `kube.errors` pass through."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    async def launch(self, launch: Launch, attempt: AttemptIdentity) -> WorkloadView:
+        """Carry out `launch`, or find that it has been carried out; returns the workload as the server has it.
+
+        Raises NameTaken when the name belongs to somebody else.
+        """
+        for companion in launch.companions:
+            try:
+                await self._cluster.create(CONFIG_MAPS, attempt.namespace, companion)
+            except AlreadyExists:
+                name = companion["metadata"]["name"]
+                raw = await self._cluster.get(CONFIG_MAPS, attempt.namespace, name)
+                self._must_be_ours(msgspec.json.decode(raw, type=_AnyObject).metadata, attempt)
+        name = launch.manifest["metadata"]["name"]
+        view = VIEWS[launch.resource]
+        if launch.apply:
+            raw = await self._cluster.apply(
+                launch.resource, attempt.namespace, name, launch.manifest, force=launch.force
+            )
+            return msgspec.json.decode(raw, type=view)
+        try:
+            return view(metadata=await self._cluster.create(launch.resource, attempt.namespace, launch.manifest))
+        except AlreadyExists:
+            found = msgspec.json.decode(await self._cluster.get(launch.resource, attempt.namespace, name), type=view)
+            self._must_be_ours(found.metadata, attempt)
+            return found
+
+    async def current(self, resource: Resource, namespace: str, name: str) -> dict[str, Any] | None:
+        """The object as it exists now, whole; None when it does not."""
+        try:
+            found: dict[str, Any] = msgspec.json.decode(await self._cluster.get(resource, namespace, name))
+        except NotFound:
+            return None
+        return found
+
+    async def find(self, resource: Resource, namespace: str, name: str, uid: str) -> WorkloadView | None:
+        """The very workload with this UID, looked up live; None when it is gone."""
+        try:
+            raw = await self._cluster.get(resource, namespace, name)
+        except NotFound:
+            return None
+        view = msgspec.json.decode(raw, type=VIEWS[resource])
+        return view if view.metadata.uid == uid else None
+
+    async def stop(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        """Delete the very workload with this UID, with its grace period; it being gone already is fine."""
+        propagation: Propagation = "Foreground" if resource is KUBERNETES_JOBS else "Background"
+        try:
+            await self._cluster.delete(resource, namespace, name, uid=uid, propagation=propagation)
+        except (NotFound, Conflict):
+            return
+
+    async def roll_back(self, namespace: str, name: str, uid: str) -> str:
+        """Give a Deployment the pod template of its previous revision; returns a sentence on what was done."""
+        current = await self.current(DEPLOYMENTS, namespace, name)
+        if current is None or current["metadata"]["uid"] != uid:
+            return "the Deployment is gone, nothing was rolled back"
+        now = int(current["metadata"].get("annotations", {}).get(_REVISION, "0"))
+        previous = await self._previous_revision(namespace, uid, now)
+        if previous is None:
+            return "there is no earlier revision to roll back to"
+        revision, template = previous
+        template["metadata"].get("labels", {}).pop("pod-template-hash", None)
+        version = current["metadata"]["resourceVersion"]
+        await self._cluster.patch(
+            DEPLOYMENTS,
+            namespace,
+            name,
+            [
+                {"op": "test", "path": "/metadata/resourceVersion", "value": version},
+                {"op": "replace", "path": "/spec/template", "value": template},
+            ],
+        )
+        return f"rolled back to revision {revision}"
+
+    async def _previous_revision(self, namespace: str, uid: str, now: int) -> tuple[int, dict[str, Any]] | None:
+        """The newest revision before `now` among the Deployment's ReplicaSets, with its pod template."""
+        found: list[tuple[int, dict[str, Any]]] = []
+        token: str | None = None
+        while True:
+            raw = await self._cluster.list(REPLICA_SETS, namespace, limit=100, continue_token=token)
+            page = msgspec.json.decode(raw)
+            for item in page["items"]:
+                owners = item["metadata"].get("ownerReferences", ())
+                revision = int(item["metadata"].get("annotations", {}).get(_REVISION, "0"))
+                if revision < now and any(owner["uid"] == uid for owner in owners):
+                    found.append((revision, item["spec"]["template"]))
+            token = page["metadata"].get("continue")
+            if not token:
+                return max(found, key=lambda pair: pair[0]) if found else None
+
+    def _must_be_ours(self, metadata: ObjectMeta, attempt: AttemptIdentity) -> None:
+        owned = metadata.controller_uid == attempt.job_uid
+        if not owned or metadata.annotations.get(ANNOTATION_ATTEMPT, str(attempt.attempt)) != str(attempt.attempt):
+            raise NameTaken(f"{metadata.name} exists and does not belong to attempt {attempt.attempt} of this job")
+
+
+class _AnyObject(msgspec.Struct):
+    metadata: ObjectMeta

@@ -1,0 +1,143 @@
+"""The Store: one record per object, the indexes that decisions need, and counts that are never recounted.
+
+Rule: the newest resourceVersion wins, whoever brings it (a watch event, a list, the answer to an own write). What has
+been deleted stays deleted, however late an older answer arrives. The Store decides nothing and notifies nobody.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from task_pipeline.api.objects import PodView, WorkloadView
+from task_pipeline.api.reasons import Reason
+from task_pipeline.api.states import State
+from task_pipeline.core.records import ClientRecord, JobRecord, PipelineRecord
+from task_pipeline.core.rollup import Tally
+
+REMEMBERED_DELETIONS = 10_000
+
+
+class Store:
+    """Pipelines, jobs and clients by UID or name, workloads by the hash of the job that they belong to."""
+
+    def __init__(self) -> None:
+        self.pipelines: dict[str, PipelineRecord] = {}
+        self.jobs: dict[str, JobRecord] = {}
+        self.clients: dict[str, ClientRecord] = {}
+        self.enqueued = 0  # READY jobs of open stages
+        self._job_by_hash: dict[str, str] = {}
+        self._jobs_of: dict[str, set[str]] = {}
+        self._tallies: dict[tuple[str, int], Tally] = {}
+        self._workloads: dict[str, dict[str, WorkloadView]] = {}
+        self._hash_of_workload: dict[str, str] = {}
+        self._deleted: OrderedDict[str, None] = OrderedDict()
+
+    def put_pipeline(self, record: PipelineRecord) -> bool:
+        """Take the record over unless it is old news; returns whether it was new."""
+        known = self.pipelines.get(record.uid)
+        if record.uid in self._deleted or (known is not None and record.rv <= known.rv):
+            return False
+        self.pipelines[record.uid] = record
+        return True
+
+    def drop_pipeline(self, uid: str) -> PipelineRecord | None:
+        """Forget a Pipeline that does not exist any more; its jobs stay until they are gone themselves."""
+        self._bury(uid)
+        record = self.pipelines.pop(uid, None)
+        if record is not None and not self._jobs_of.get(uid):
+            self._forget_tallies(uid)
+        return record
+
+    def put_job(self, record: JobRecord) -> bool:
+        """Take the record over unless it is old news; returns whether it was new."""
+        known = self.jobs.get(record.uid)
+        if record.uid in self._deleted or (known is not None and record.rv <= known.rv):
+            return False
+        if known is not None:
+            self._count(known, -1)
+        else:
+            self._jobs_of.setdefault(record.pipeline_uid, set()).add(record.uid)
+            self._job_by_hash[record.hash] = record.uid
+        self._count(record, 1)
+        self.jobs[record.uid] = record
+        return True
+
+    def drop_job(self, uid: str) -> JobRecord | None:
+        """Forget a PipelineJob that does not exist any more."""
+        self._bury(uid)
+        record = self.jobs.pop(uid, None)
+        if record is None:
+            return None
+        self._count(record, -1)
+        self._job_by_hash.pop(record.hash, None)
+        siblings = self._jobs_of.get(record.pipeline_uid, set())
+        siblings.discard(uid)
+        if not siblings:
+            self._jobs_of.pop(record.pipeline_uid, None)
+            if record.pipeline_uid not in self.pipelines:
+                self._forget_tallies(record.pipeline_uid)
+        return record
+
+    def jobs_of(self, pipeline_uid: str) -> list[JobRecord]:
+        """The jobs of a Pipeline, of all its runs, in no order."""
+        return [self.jobs[uid] for uid in self._jobs_of.get(pipeline_uid, ())]
+
+    def job_by_hash(self, job_hash: str) -> JobRecord | None:
+        """The job with this job-hash label."""
+        uid = self._job_by_hash.get(job_hash)
+        return self.jobs.get(uid) if uid is not None else None
+
+    def tally(self, pipeline_uid: str, run: int) -> Tally:
+        """The live counts of one run; do not change them."""
+        return self._tallies.get((pipeline_uid, run)) or Tally()
+
+    def put_workload(self, job_hash: str, view: WorkloadView) -> bool:
+        """Take a workload (or a pod below one) over unless it is old news; returns whether it was new."""
+        uid = view.metadata.uid
+        group = self._workloads.setdefault(job_hash, {})
+        known = group.get(uid)
+        version = int(view.metadata.resource_version)
+        if uid in self._deleted or (known is not None and version <= int(known.metadata.resource_version)):
+            return False
+        group[uid] = view
+        self._hash_of_workload[uid] = job_hash
+        return True
+
+    def drop_workload(self, uid: str) -> str | None:
+        """Forget a workload that does not exist any more; returns the hash of its job."""
+        self._bury(uid)
+        job_hash = self._hash_of_workload.pop(uid, None)
+        if job_hash is not None:
+            group = self._workloads.get(job_hash, {})
+            group.pop(uid, None)
+            if not group:
+                self._workloads.pop(job_hash, None)
+        return job_hash
+
+    def workload(self, job_hash: str, uid: str) -> WorkloadView | None:
+        """One workload of a job."""
+        return self._workloads.get(job_hash, {}).get(uid)
+
+    def pods_below(self, job_hash: str, owner_uid: str) -> list[PodView]:
+        """The pods that a workload of the job controls."""
+        group = self._workloads.get(job_hash, {})
+        return [
+            view for view in group.values() if isinstance(view, PodView) and view.metadata.controller_uid == owner_uid
+        ]
+
+    def workloads_of(self, job_hash: str) -> Iterable[WorkloadView]:
+        """Everything that carries the job's hash."""
+        return list(self._workloads.get(job_hash, {}).values())
+
+    def _count(self, job: JobRecord, step: int) -> None:
+        self._tallies.setdefault((job.pipeline_uid, job.spec.run), Tally()).count(job, step)
+        if job.status.state is State.READY and job.status.reason != Reason.STOPPING:
+            self.enqueued += step
+
+    def _forget_tallies(self, pipeline_uid: str) -> None:
+        for key in [key for key in self._tallies if key[0] == pipeline_uid]:
+            del self._tallies[key]
+
+    def _bury(self, uid: str) -> None:
+        self._deleted[uid] = None
+        if len(self._deleted) > REMEMBERED_DELETIONS:
+            self._deleted.popitem(last=False)

@@ -1,0 +1,45 @@
+"""What the operator has decided about Pipelines and not written yet: when they arrived, how far they are divided.
+
+Both are in the status a moment later. Until then they are kept here, so that an order once given does not change and a
+stage once divided is not asked for again.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from task_pipeline.api.times import format_time
+from task_pipeline.cache.store import Store
+from task_pipeline.core.records import PipelineRecord
+
+
+class Arrivals:
+    """Arrival times and divisions, by the UID of the Pipeline."""
+
+    def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._now = now
+        self._accepted: dict[str, str] = {}
+        self._divided: dict[str, tuple[int, int]] = {}
+
+    def accepted(self, uid: str) -> str:
+        """The Pipeline's acceptedTime: the recorded one, or the time at which this was first asked."""
+        record = self._store.pipelines.get(uid)
+        if record is not None and record.status.accepted_time is not None:
+            self._accepted.pop(uid, None)
+            return record.status.accepted_time
+        return self._accepted.setdefault(uid, format_time(self._now()))
+
+    def divided(self, pipeline: PipelineRecord) -> int:
+        """Index of the last stage of the current run whose PipelineJobs have all been created, -1 for none."""
+        recorded = -1 if pipeline.status.divided is None else pipeline.status.divided
+        run, index = self._divided.get(pipeline.uid, (0, -1))
+        return max(recorded, index) if run == pipeline.run else recorded
+
+    def divide(self, pipeline: PipelineRecord, index: int) -> None:
+        """All PipelineJobs of stage `index` have been created."""
+        self._divided[pipeline.uid] = (pipeline.run, index)
+
+    def forget(self, uid: str) -> None:
+        """The Pipeline is gone."""
+        self._accepted.pop(uid, None)
+        self._divided.pop(uid, None)

@@ -1,0 +1,104 @@
+"""Carries decisions out: every write of the operator to its own objects goes through here.
+
+A status is written as the difference to the record that was decided on, with that record's resourceVersion as the test:
+whoever lost a race decides again on what is true now. The answer is fed back at once, for the next decision to see.
+"""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from task_pipeline.api.group import LABEL_JOB_HASH
+from task_pipeline.api.resources import PIPELINE_JOBS, PIPELINES
+from task_pipeline.cache.convert import job_record
+from task_pipeline.cache.store import Store
+from task_pipeline.controller.feed import Feed
+from task_pipeline.core.records import (
+    JobRecord,
+    JobStatus,
+    PipelineJobSpecView,
+    PipelineJobView,
+    PipelineRecord,
+    PipelineStatus,
+    status_patch,
+)
+from task_pipeline.kube.cluster import Cluster
+from task_pipeline.kube.errors import AlreadyExists, NotFound
+
+CREATE_WINDOW = 16  # PipelineJobs of one Pipeline that are created at once
+
+
+class ForeignJob(Exception):
+    """A PipelineJob of another owner stands under a name that is derived from our UID."""
+
+
+class Executor:
+    """Writes PipelineJobs and statuses. Errors of `kube.errors` pass through; `Conflict` means: decide again."""
+
+    def __init__(self, cluster: Cluster, store: Store, feed: Feed) -> None:
+        self._cluster = cluster
+        self._store = store
+        self._feed = feed
+
+    async def create_jobs(self, pipeline: PipelineRecord, drafts: list[dict[str, Any]]) -> None:
+        """Create the PipelineJobs that do not exist yet; one that exists is adopted if this Pipeline owns it."""
+        window = asyncio.Semaphore(CREATE_WINDOW)
+
+        async def create(draft: dict[str, Any]) -> None:
+            async with window:
+                await self._create_job(pipeline, draft)
+
+        results = await asyncio.gather(*(create(draft) for draft in drafts), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def job_status(self, job: JobRecord, status: JobStatus) -> JobRecord | None:
+        """Write the status of a PipelineJob; returns its new record, None when it is gone."""
+        body = {"metadata": {"resourceVersion": str(job.rv)}, "status": status_patch(job.status, status)}
+        try:
+            meta = await self._cluster.patch_status(PIPELINE_JOBS, job.namespace, job.name, body)
+        except NotFound:
+            self._feed.job_gone(job.uid)
+            return None
+        record = replace(job, status=status, rv=int(meta.resource_version))
+        self._feed.job(record)
+        return record
+
+    async def pipeline_status(self, pipeline: PipelineRecord, status: PipelineStatus) -> None:
+        """Write the status of a Pipeline."""
+        body = {
+            "metadata": {"resourceVersion": str(pipeline.rv)},
+            "status": status_patch(pipeline.status, status),
+        }
+        try:
+            meta = await self._cluster.patch_status(PIPELINES, pipeline.namespace, pipeline.name, body)
+        except NotFound:
+            self._feed.pipeline_gone(pipeline.uid)
+            return
+        self._feed.pipeline(replace(pipeline, status=status, rv=int(meta.resource_version)))
+
+    async def delete_job(self, job: JobRecord) -> None:
+        """Delete a PipelineJob, and with it, by garbage collection, what it owns."""
+        try:
+            await self._cluster.delete(PIPELINE_JOBS, job.namespace, job.name, uid=job.uid)
+        except NotFound:
+            self._feed.job_gone(job.uid)
+
+    async def _create_job(self, pipeline: PipelineRecord, draft: dict[str, Any]) -> None:
+        if self._store.job_by_hash(draft["metadata"]["labels"][LABEL_JOB_HASH]) is not None:
+            return
+        name = draft["metadata"]["name"]
+        try:
+            meta = await self._cluster.create(PIPELINE_JOBS, pipeline.namespace, draft)
+        except AlreadyExists:
+            raw = await self._cluster.get(PIPELINE_JOBS, pipeline.namespace, name)
+            found = job_record(msgspec.json.decode(raw, type=PipelineJobView))
+            if found.pipeline_uid != pipeline.uid:
+                raise ForeignJob(f"PipelineJob {name} exists and belongs to another owner") from None
+            self._feed.job(found)
+            return
+        spec = msgspec.json.decode(msgspec.json.encode(draft["spec"]), type=PipelineJobSpecView)
+        self._feed.job(job_record(PipelineJobView(metadata=meta, spec=spec)))

@@ -1,0 +1,184 @@
+"""The feed: everything that is learned about the cluster comes in here, and the right keys come out.
+
+Watch events, lists and the answers to own writes take the same way: into the Store, to the scheduler's counts, and as
+keys into the work queue. Nothing is decided here.
+"""
+
+import logging
+from typing import Generic, TypeVar
+
+from task_pipeline.api.group import LABEL_JOB_HASH
+from task_pipeline.api.objects import PodView, WorkloadView
+from task_pipeline.cache.convert import (
+    PipelineClientView,
+    PipelineView,
+    client_record,
+    job_record,
+    pipeline_record,
+)
+from task_pipeline.cache.store import Store
+from task_pipeline.controller.scheduler import Scheduler
+from task_pipeline.controller.workqueue import Key, Of, WorkQueue
+from task_pipeline.core.records import ClientRecord, JobRecord, PipelineJobView, PipelineRecord
+
+log = logging.getLogger(__name__)
+
+W = TypeVar("W", bound=WorkloadView)
+
+
+class Feed:
+    """Joins Store, scheduler and work queue. The nested sinks are what informers and kopf deliver to."""
+
+    def __init__(self, store: Store, scheduler: Scheduler, work: WorkQueue) -> None:
+        self._store = store
+        self._scheduler = scheduler
+        self._work = work
+        self._lingering: dict[str, str] = {}  # hash -> UID of PipelineJobs that are gone while a pod of theirs runs on
+
+    def pipeline(self, record: PipelineRecord) -> None:
+        """A Pipeline exists and looks like this."""
+        before = self._store.pipelines.get(record.uid)
+        if not self._store.put_pipeline(record):
+            return
+        self._work.add(Key(Of.PIPELINE, record.uid))
+        if before is None or before.generation != record.generation:
+            self._wake_jobs(record.uid)
+
+    def pipeline_gone(self, uid: str) -> None:
+        """A Pipeline does not exist any more: its jobs have to look at themselves."""
+        if self._store.drop_pipeline(uid) is None:
+            return
+        self._scheduler.leave(uid)
+        self._work.add(Key(Of.PIPELINE, uid))
+        self._wake_jobs(uid)
+
+    def job(self, record: JobRecord) -> None:
+        """A PipelineJob exists and looks like this."""
+        before = self._store.jobs.get(record.uid)
+        if not self._store.put_job(record):
+            return
+        self._scheduler.job_changed(record)
+        self._work.add(Key(Of.JOB, record.uid))
+        if before is None or before.status.state is not record.status.state or record.final:
+            self._work.add(Key(Of.PIPELINE, record.pipeline_uid))
+
+    def job_gone(self, uid: str) -> None:
+        """A PipelineJob does not exist any more."""
+        record = self._store.drop_job(uid)
+        if record is None:
+            return
+        self._lingering[record.hash] = uid
+        self._free_if_over(record.hash)
+        self._work.add(Key(Of.JOB, uid))
+        self._work.add(Key(Of.PIPELINE, record.pipeline_uid))
+
+    def workload(self, view: WorkloadView) -> None:
+        """A workload, or a pod below one, exists and looks like this."""
+        job_hash = view.metadata.labels.get(LABEL_JOB_HASH, "")
+        if self._store.put_workload(job_hash, view):
+            self._wake_owner(job_hash)
+            self._free_if_over(job_hash)
+
+    def workload_gone(self, uid: str) -> None:
+        """A workload, or a pod below one, does not exist any more."""
+        job_hash = self._store.drop_workload(uid)
+        if job_hash is not None:
+            self._wake_owner(job_hash)
+            self._free_if_over(job_hash)
+
+    def client(self, record: ClientRecord) -> None:
+        """A PipelineClient exists and looks like this."""
+        known = self._store.clients.get(record.name)
+        if known is not None and known.uid == record.uid and known.rv >= record.rv:
+            return
+        self._store.clients[record.name] = record
+        self._scheduler.client_changed(record.name)
+        self._wake_invalid(record.name)
+
+    def client_gone(self, uid: str) -> None:
+        """A PipelineClient does not exist any more."""
+        for name, record in list(self._store.clients.items()):
+            if record.uid == uid:
+                del self._store.clients[name]
+                self._scheduler.client_changed(name)
+                self._wake_invalid(name)
+
+    def _free_if_over(self, job_hash: str) -> None:
+        """A job that does not exist any more keeps its slot as long as a pod of it runs."""
+        uid = self._lingering.get(job_hash)
+        if uid is None:
+            return
+        pods = (view for view in self._store.workloads_of(job_hash) if isinstance(view, PodView))
+        if not any(pod.status.phase in ("Pending", "Running") for pod in pods):
+            del self._lingering[job_hash]
+            self._scheduler.job_gone(uid)
+
+    def _wake_jobs(self, pipeline_uid: str) -> None:
+        for job in self._store.jobs_of(pipeline_uid):
+            if not job.final or pipeline_uid not in self._store.pipelines:
+                self._work.add(Key(Of.JOB, job.uid))
+
+    def _wake_owner(self, job_hash: str) -> None:
+        job = self._store.job_by_hash(job_hash)
+        if job is not None and not job.final:
+            self._work.add(Key(Of.JOB, job.uid))
+
+    def _wake_invalid(self, client: str) -> None:
+        """Pipelines that never started are judged again when their client has changed."""
+        for record in self._store.pipelines.values():
+            waits = record.status.start_time is None
+            if waits and record.spec is not None and record.spec.client_id == client:
+                self._work.add(Key(Of.PIPELINE, record.uid))
+
+
+class PipelineSink:
+    """Where Pipelines are delivered."""
+
+    def __init__(self, feed: Feed, store: Store) -> None:
+        self._feed, self._store = feed, store
+
+    def put(self, view: PipelineView) -> None:
+        self._feed.pipeline(pipeline_record(view, self._store.pipelines.get(view.metadata.uid)))
+
+    def gone(self, uid: str) -> None:
+        self._feed.pipeline_gone(uid)
+
+
+class ClientSink:
+    """Where PipelineClients of the operator's own namespace are delivered; others do not count."""
+
+    def __init__(self, feed: Feed, namespace: str) -> None:
+        self._feed, self._namespace = feed, namespace
+
+    def put(self, view: PipelineClientView) -> None:
+        if view.metadata.namespace == self._namespace:
+            self._feed.client(client_record(view))
+
+    def gone(self, uid: str) -> None:
+        self._feed.client_gone(uid)
+
+
+class JobSink:
+    """Where PipelineJobs are delivered."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+
+    def put(self, view: PipelineJobView) -> None:
+        self._feed.job(job_record(view))
+
+    def gone(self, uid: str) -> None:
+        self._feed.job_gone(uid)
+
+
+class WorkloadSink(Generic[W]):
+    """Where Pods, Kubernetes Jobs and Deployments that carry a job's hash are delivered."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+
+    def put(self, view: W) -> None:
+        self._feed.workload(view)
+
+    def gone(self, uid: str) -> None:
+        self._feed.workload_gone(uid)

@@ -1,0 +1,194 @@
+"""The reconciler of PipelineJobs: gather facts, ask the core, carry the answer out, one step at a time."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from task_pipeline.api.objects import PodView, WorkloadView
+from task_pipeline.api.reasons import Reason
+from task_pipeline.api.states import State
+from task_pipeline.backends.kube import BY_KIND, KubeBackend, outlives_its_job
+from task_pipeline.cache.store import Store
+from task_pipeline.controller.arrivals import Arrivals
+from task_pipeline.controller.executor import Executor
+from task_pipeline.controller.feed import Feed
+from task_pipeline.controller.launcher import Launcher, parsed_kind
+from task_pipeline.controller.scheduler import Scheduler
+from task_pipeline.controller.workqueue import Key, Of, WorkQueue
+from task_pipeline.core import closing
+from task_pipeline.core.job_decision import Action, JobDecision, JobFacts, WorkloadFacts, decide_job
+from task_pipeline.core.records import JobRecord, JobStatus, PipelineRecord, WorkloadRef
+from task_pipeline.core.rollup import stage_totals
+from task_pipeline.core.stages import judge
+from task_pipeline.core.workload import Observation, Phase
+from task_pipeline.kinds import registry
+from task_pipeline.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the reconcilers work with."""
+
+    store: Store
+    scheduler: Scheduler
+    work: WorkQueue
+    feed: Feed
+    executor: Executor
+    launcher: Launcher
+    backend: KubeBackend
+    arrivals: Arrivals
+    settings: Callable[[], Settings]
+    now: Callable[[], datetime]
+
+
+class JobReconciler:
+    """`reconcile(uid)` takes the next step for one PipelineJob; errors of `kube.errors` pass through."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._gone: set[str] = set()  # UIDs of workloads that a live look-up did not find
+
+    async def reconcile(self, uid: str) -> None:
+        """Look at the job once; the work queue brings it back when something changes or the time has come."""
+        tools = self._tools
+        job = tools.store.jobs.get(uid)
+        if job is None:
+            tools.work.forget(Key(Of.JOB, uid))
+            return
+        decision = decide_job(self._facts(job), tools.now())
+        self._tell_scheduler(job, decision)
+        await self._act(job, decision)
+        if decision.wake is not None:
+            tools.work.add_after(Key(Of.JOB, uid), (decision.wake - tools.now()).total_seconds())
+
+    def _facts(self, job: JobRecord) -> JobFacts:
+        tools, settings = self._tools, self._tools.settings()
+        pipeline = tools.store.pipelines.get(job.pipeline_uid)
+        return JobFacts(
+            job=job,
+            workload=self._workload(job),
+            closing=None if pipeline is None else self._closing(job, pipeline),
+            orphaned=pipeline is None,
+            held=pipeline is not None and pipeline.spec is not None and pipeline.spec.suspend,
+            admitted=tools.scheduler.has_slot(job),
+            timeouts=settings.timeouts,
+            backoff=settings.backoff,
+        )
+
+    def _closing(self, job: JobRecord, pipeline: PipelineRecord) -> closing.Closing | None:
+        if pipeline.spec is None:
+            return None
+        tally = self._tools.store.tally(pipeline.uid, pipeline.run)
+        barrier = judge(stage_totals(pipeline.spec), self._tools.arrivals.divided(pipeline), tally)
+        return closing.of_job(job, pipeline, barrier, self._tools.now())
+
+    def _workload(self, job: JobRecord) -> WorkloadFacts:
+        reference = job.status.workload
+        if reference is None or (job.status.state is not State.IN_PROGRESS and job.status.reason != Reason.STOPPING):
+            return WorkloadFacts(gone=reference is None)
+        stoppable = not outlives_its_job(BY_KIND[reference.kind])
+        view = self._tools.store.workload(job.hash, reference.uid)
+        if view is None:
+            return WorkloadFacts(gone=reference.uid in self._gone, stoppable=stoppable)
+        return WorkloadFacts(
+            observation=self._observe(job, view),
+            deletion=view.metadata.deletion_timestamp,
+            stoppable=stoppable,
+        )
+
+    def _observe(self, job: JobRecord, view: WorkloadView) -> Observation:
+        found = registry.find(job.spec.kind, job.spec.version)
+        if isinstance(found, str):
+            return Observation(Phase.RUNNING, message=found)
+        return found[0].observe(view, self._tools.store.pods_below(job.hash, view.metadata.uid))
+
+    def _tell_scheduler(self, job: JobRecord, decision: JobDecision) -> None:
+        if decision.eligible:
+            self._tools.scheduler.offer(job)
+        elif decision.action is not Action.LAUNCH:
+            self._tools.scheduler.withdraw(job)
+
+    async def _act(self, job: JobRecord, decision: JobDecision) -> None:
+        match decision.action:
+            case Action.LAUNCH:
+                await self._tools.launcher.launch(job)
+                return
+            case Action.REMOVE:
+                await self._remove(job)
+                return
+            case Action.CONFIRM:
+                await self._confirm(job)
+                return
+            case Action.STOP:
+                await self._stop(job)
+        if decision.status is not None:
+            await self._write(job, decision.status)
+
+    async def _write(self, job: JobRecord, status: JobStatus) -> None:
+        status = await self._rolled_back(job, status)
+        written = await self._tools.executor.job_status(job, status)
+        if written is not None and written.final:
+            self._log_end(written)
+            await self._tidy(written)
+
+    def _log_end(self, job: JobRecord) -> None:
+        log.info(
+            "job %s of %s/%s: %s %s",
+            job.spec.name, job.namespace, job.spec.pipeline, job.status.state, job.status.reason,
+        )  # fmt: skip
+
+    async def _confirm(self, job: JobRecord) -> None:
+        """The recorded workload is not in the Store: ask once, live, whether it exists."""
+        reference = job.status.workload
+        assert reference is not None
+        view = await self._tools.backend.find(BY_KIND[reference.kind], job.namespace, reference.name, reference.uid)
+        if view is not None and self._tools.store.workload(job.hash, reference.uid) is None:
+            self._tools.feed.workload(view)
+        else:
+            self._gone.add(reference.uid)
+        self._tools.work.add(Key(Of.JOB, job.uid))
+
+    async def _stop(self, job: JobRecord) -> None:
+        reference = job.status.workload
+        if reference is not None:
+            await self._tools.backend.stop(BY_KIND[reference.kind], job.namespace, reference.name, reference.uid)
+
+    async def _remove(self, job: JobRecord) -> None:
+        """The Pipeline is gone: stop what runs and delete the PipelineJob."""
+        reference = job.status.workload
+        if reference is not None and not job.final and not outlives_its_job(BY_KIND[reference.kind]):
+            await self._stop(job)
+        if not job.deleting:
+            await self._tools.executor.delete_job(job)
+
+    async def _tidy(self, job: JobRecord) -> None:
+        """A pod whose main container has ended but which an injected container keeps alive is removed."""
+        reference = job.status.workload
+        if reference is None:
+            return
+        self._gone.discard(reference.uid)
+        view = self._tools.store.workload(job.hash, reference.uid)
+        alive = isinstance(view, PodView) and view.status.phase in ("Pending", "Running")
+        if alive and view is not None and view.metadata.deletion_timestamp is None:
+            await self._stop(job)
+
+    async def _rolled_back(self, job: JobRecord, status: JobStatus) -> JobStatus:
+        """Carry out `onFailure: Rollback` of a Deployment before its failure is told."""
+        reference = job.status.workload
+        if status.state is not State.ERROR or reference is None or not _wants_rollback(job, reference):
+            return status
+        done = await self._tools.backend.roll_back(job.namespace, reference.name, reference.uid)
+        return replace(status, message=f"{status.message or status.reason}; {done}"[:1024])
+
+
+def _wants_rollback(job: JobRecord, reference: WorkloadRef) -> bool:
+    if not outlives_its_job(BY_KIND[reference.kind]):
+        return False
+    parsed = parsed_kind(job)
+    wants = None if isinstance(parsed, str) else getattr(parsed[0], "rollback_on_failure", None)
+    return wants is not None and not isinstance(parsed, str) and bool(wants(parsed[1]))

@@ -1,0 +1,117 @@
+"""Launches one attempt of one job: ask the kind what, send it, then write IN PROGRESS.
+
+The workload comes first and the status second. Both steps can be repeated: the name says which attempt it is, so a
+crash between them, or an answer that got lost, ends in the same single workload.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from task_pipeline.api.reasons import Reason
+from task_pipeline.backends.kube import KubeBackend, NameTaken
+from task_pipeline.controller.executor import Executor
+from task_pipeline.controller.feed import Feed
+from task_pipeline.core.job_decision import held_back, launched, refused
+from task_pipeline.core.naming import workload_name
+from task_pipeline.core.records import JobRecord, WorkloadRef
+from task_pipeline.core.workload import AttemptIdentity, JobKind, KindDefaults, Refusal
+from task_pipeline.kinds import registry
+from task_pipeline.kube.errors import ApiError, Conflict, Forbidden, Invalid, is_transient
+
+log = logging.getLogger(__name__)
+
+QUOTA_PAUSE = 30.0  # seconds before a launch that a quota refused is tried again
+
+
+class Launcher:
+    """`launch` either ends with a status written, or raises a transient error and is to be called again."""
+
+    def __init__(
+        self,
+        backend: KubeBackend,
+        executor: Executor,
+        feed: Feed,
+        defaults: Callable[[], KindDefaults],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._backend = backend
+        self._executor = executor
+        self._feed = feed
+        self._defaults = defaults
+        self._now = now
+
+    async def launch(self, job: JobRecord) -> None:
+        """Start the next attempt of a READY job that has been given a slot."""
+        attempt = identity(job, (job.status.attempt or 0) + 1)
+        parsed = parsed_kind(job)
+        if isinstance(parsed, str):
+            await self._refuse(job, attempt, Reason.INVALID_SPEC, parsed)
+            return
+        try:
+            await self._start(job, attempt, *parsed)
+        except NameTaken as error:
+            await self._refuse(job, attempt, Reason.CONFLICT, str(error))
+        except Conflict as error:
+            await self._refuse(job, attempt, Reason.CONFLICT, error.message)
+        except Forbidden as error:
+            if error.is_quota:
+                await self._hold(job, error)
+            else:
+                await self._refuse(job, attempt, Reason.POD_REJECTED, error.message)
+        except Invalid as error:
+            await self._refuse(job, attempt, Reason.POD_REJECTED, error.message)
+        except ApiError as error:
+            if is_transient(error):
+                raise
+            await self._refuse(job, attempt, Reason.POD_REJECTED, error.message)
+
+    async def _start(self, job: JobRecord, attempt: AttemptIdentity, kind: JobKind, params: Any) -> None:
+        current = None
+        if kind.reads_current:
+            name = kind.workload_name(params, attempt)
+            current = await self._backend.current(kind.resource, job.namespace, name)
+        launch = kind.launch(params, attempt, self._defaults(), current)
+        if isinstance(launch, Refusal):
+            await self._refuse(job, attempt, launch.reason, launch.message)
+            return
+        view = await self._backend.launch(launch, attempt)
+        self._feed.workload(view)
+        reference = WorkloadRef(kind=launch.resource.kind, name=view.metadata.name, uid=view.metadata.uid)
+        await self._executor.job_status(job, launched(job.status, attempt.attempt, reference, self._now()))
+
+    async def _refuse(self, job: JobRecord, attempt: AttemptIdentity, reason: Reason, message: str) -> None:
+        started, ended = refused(job, attempt.attempt, reason, message, self._now())
+        running = await self._executor.job_status(job, started)
+        if running is not None:
+            await self._executor.job_status(running, ended)
+
+    async def _hold(self, job: JobRecord, error: ApiError) -> None:
+        until = self._now() + timedelta(seconds=QUOTA_PAUSE)
+        await self._executor.job_status(job, held_back(job.status, Reason.QUOTA_EXCEEDED, error.message, until))
+
+
+def identity(job: JobRecord, attempt: int) -> AttemptIdentity:
+    """What names attempt number `attempt` of `job`."""
+    return AttemptIdentity(
+        namespace=job.namespace,
+        job=job.name,
+        job_uid=job.uid,
+        job_hash=job.hash,
+        pipeline=job.spec.pipeline,
+        pipeline_uid=job.pipeline_uid,
+        attempt=attempt,
+        workload=workload_name(job.name, job.uid, attempt),
+    )
+
+
+def parsed_kind(job: JobRecord) -> tuple[JobKind, Any] | str:
+    """The kind of the job and its params, or why there is none (another operator knew more kinds)."""
+    found = registry.find(job.spec.kind, job.spec.version)
+    if isinstance(found, str):
+        return found
+    params: dict[str, Any] = msgspec.json.decode(job.spec.params)
+    return found[0], registry.parse(job.spec.kind, job.spec.version, params)

@@ -1,0 +1,160 @@
+"""The reconciler of Pipelines: judge, divide, tell. Status writes are coalesced, because each costs the API server in
+proportion to the whole object and sends it to every watcher again.
+"""
+
+import logging
+from dataclasses import dataclass, replace
+
+from task_pipeline.api.faults import FieldError, InvalidObject
+from task_pipeline.api.reasons import Reason
+from task_pipeline.controller.jobs import Tools
+from task_pipeline.controller.workqueue import Key, Of
+from task_pipeline.core.clients import refusal
+from task_pipeline.core.divider import drafts
+from task_pipeline.core.pipeline_decision import PipelineDecision, PipelineFacts, Urgency, decide_pipeline
+from task_pipeline.core.records import PipelineRecord
+from task_pipeline.core.rollup import stage_totals
+from task_pipeline.kinds import registry
+from task_pipeline.kube.errors import Forbidden
+
+log = logging.getLogger(__name__)
+
+SOON = 0.05  # seconds that an accepted, waiting Pipeline is given to be launched before that is written
+BETWEEN = 0.3  # seconds between two writes of one Pipeline, at least
+LAZY = 5.0  # seconds between two writes that only count
+COST_FACTOR = 20  # and at least so many times as long as the last write took
+NAMESPACE_PAUSE = 30.0
+
+
+@dataclass(slots=True)
+class _Pace:
+    """When a Pipeline was first seen and last written, in loop time."""
+
+    seen: float
+    written: float | None = None
+    took: float = 0.0
+
+
+class PipelineReconciler:
+    """`reconcile(uid)` takes the next step for one Pipeline; errors of `kube.errors` pass through."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._paces: dict[str, _Pace] = {}
+        self._faults: dict[str, tuple[int, str | None]] = {}
+
+    async def reconcile(self, uid: str) -> None:
+        """Look at the Pipeline once."""
+        tools = self._tools
+        pipeline = tools.store.pipelines.get(uid)
+        if pipeline is None:
+            self._forget(uid)
+            return
+        decision = decide_pipeline(self._facts(pipeline), tools.now())
+        while decision.divide is not None:
+            if not await self._divide(pipeline, decision.divide):
+                return
+            pipeline = tools.store.pipelines.get(uid, pipeline)
+            decision = decide_pipeline(self._facts(pipeline), tools.now())
+        if decision.wake is not None:
+            tools.work.add_after(Key(Of.PIPELINE, uid), (decision.wake - tools.now()).total_seconds())
+        await self._tell(pipeline, decision)
+
+    def _facts(self, pipeline: PipelineRecord) -> PipelineFacts:
+        tools = self._tools
+        faults = self._faults_of(pipeline)
+        client = tools.store.clients.get(pipeline.spec.client_id) if pipeline.spec is not None else None
+        refused = refusal(client, pipeline)
+        facts = PipelineFacts(
+            pipeline=pipeline,
+            tally=tools.store.tally(pipeline.uid, pipeline.run),
+            faults=faults,
+            refusal=refused,
+            fits=False,
+            accepted=tools.arrivals.accepted(pipeline.uid),
+            divided=tools.arrivals.divided(pipeline),
+        )
+        if faults is None and refused is None and facts.divided < 0 and not pipeline.final and _wants_in(pipeline):
+            return replace(facts, fits=self._ask(pipeline))
+        tools.scheduler.leave(pipeline.uid)
+        return facts
+
+    def _ask(self, pipeline: PipelineRecord) -> bool:
+        spec = pipeline.spec
+        assert spec is not None
+        first = next(name for name, total in zip(spec.stages, stage_totals(spec), strict=True) if total)
+        priorities = [job.effective_priority for job in spec.jobs if job.stage == first]
+        return self._tools.scheduler.ask(pipeline, len(priorities), min(priorities))
+
+    def _faults_of(self, pipeline: PipelineRecord) -> str | None:
+        """Every fault of the spec as one text, judged once per generation; None when it is fine or has started."""
+        if pipeline.spec is None:
+            return pipeline.fault
+        if pipeline.status.start_time is not None:
+            return None
+        known = self._faults.get(pipeline.uid)
+        if known is None or known[0] != pipeline.generation:
+            known = (pipeline.generation, self._judge_params(pipeline))
+            self._faults[pipeline.uid] = known
+        return known[1]
+
+    def _judge_params(self, pipeline: PipelineRecord) -> str | None:
+        assert pipeline.spec is not None
+        defaults = self._tools.settings().kind_defaults
+        faults: list[FieldError] = []
+        for index, job in enumerate(pipeline.spec.jobs):
+            for path, message, *_ in registry.check_params(job.kind, job.version, job.effective_params, defaults):
+                faults.append(FieldError(f"spec.jobs[{index}].{path}", message, job.name))
+        return str(InvalidObject(faults)) if faults else None
+
+    async def _divide(self, pipeline: PipelineRecord, stage: int) -> bool:
+        """Create the PipelineJobs of a stage; False when the namespace does not take any (it is being deleted)."""
+        try:
+            await self._tools.executor.create_jobs(pipeline, drafts(pipeline, stage))
+        except Forbidden as error:
+            log.warning("pipeline %s/%s: %s", pipeline.namespace, pipeline.name, error.message)
+            self._tools.work.add_after(Key(Of.PIPELINE, pipeline.uid), NAMESPACE_PAUSE)
+            return False
+        self._tools.arrivals.divide(pipeline, stage)
+        return True
+
+    async def _tell(self, pipeline: PipelineRecord, decision: PipelineDecision) -> None:
+        if decision.urgency is Urgency.NONE:
+            return
+        clock = self._tools.work.clock
+        pace = self._paces.setdefault(pipeline.uid, _Pace(seen=clock()))
+        wait = _due(pace, decision.urgency) - clock()
+        if wait > 0:
+            self._tools.work.add_after(Key(Of.PIPELINE, pipeline.uid), wait)
+            return
+        began = clock()
+        await self._tools.executor.pipeline_status(pipeline, decision.status)
+        pace.written, pace.took = clock(), clock() - began
+        if pipeline.status.state is not decision.status.state:
+            _log(pipeline, decision)
+
+    def _forget(self, uid: str) -> None:
+        self._paces.pop(uid, None)
+        self._faults.pop(uid, None)
+        self._tools.arrivals.forget(uid)
+        self._tools.work.forget(Key(Of.PIPELINE, uid))
+
+
+def _wants_in(pipeline: PipelineRecord) -> bool:
+    return pipeline.spec is not None and not pipeline.spec.suspend and pipeline.spec.cancel is None
+
+
+def _due(pace: _Pace, urgency: Urgency) -> float:
+    """The loop time from which a change of this urgency may be written."""
+    if urgency is Urgency.END:
+        return 0.0
+    if pace.written is None:
+        return pace.seen + SOON if urgency < Urgency.NOW else 0.0
+    pause = LAZY if urgency is Urgency.LAZY else BETWEEN
+    return pace.written + max(pause, COST_FACTOR * pace.took)
+
+
+def _log(pipeline: PipelineRecord, decision: PipelineDecision) -> None:
+    status = decision.status
+    level = logging.WARNING if status.reason in (Reason.INVALID_SPEC, Reason.CLIENT_NOT_ALLOWED) else logging.INFO
+    log.log(level, "pipeline %s/%s: %s %s", pipeline.namespace, pipeline.name, status.state, status.reason)

@@ -1,0 +1,169 @@
+"""The runtime: builds the parts, keeps the informers and the workers going, and stops them in order.
+
+Start: list everything, then hand out slots. Stop: hand out nothing more, let what is in flight end, cancel the rest.
+The runtime knows nothing of kopf: whoever watches Pipelines and PipelineClients delivers them to its sinks.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from task_pipeline.api.group import LABEL_JOB_HASH, LABEL_MANAGED_BY, MANAGED_BY
+from task_pipeline.api.objects import DeploymentView, KubernetesJobView, PodView
+from task_pipeline.api.resources import DEPLOYMENTS, KUBERNETES_JOBS, PIPELINE_JOBS, PODS
+from task_pipeline.backends.kube import KubeBackend
+from task_pipeline.cache.store import Store
+from task_pipeline.controller.arrivals import Arrivals
+from task_pipeline.controller.executor import Executor
+from task_pipeline.controller.feed import ClientSink, Feed, JobSink, PipelineSink, WorkloadSink
+from task_pipeline.controller.jobs import JobReconciler, Tools
+from task_pipeline.controller.launcher import Launcher
+from task_pipeline.controller.pipelines import PipelineReconciler
+from task_pipeline.controller.scheduler import Scheduler
+from task_pipeline.controller.workqueue import Key, Of, WorkQueue
+from task_pipeline.core.records import PipelineJobView
+from task_pipeline.kube.cluster import Cluster
+from task_pipeline.kube.errors import ApiError, Conflict, KubeError, is_transient
+from task_pipeline.kube.informer import Informer
+from task_pipeline.settings import Settings
+
+log = logging.getLogger(__name__)
+
+CONFLICT_PAUSE = 0.1  # seconds until the watch has surely told what the conflict was about
+DRAIN_SECONDS = 3.0
+
+
+class Runtime:
+    """One operator process, without the watcher of Pipelines and PipelineClients.
+
+    `now` tells the time of day (UTC), `clock` the monotonic time that waiting is measured in.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        settings: Settings,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self.store = Store()
+        self.work = WorkQueue(clock or asyncio.get_running_loop().time)
+        arrivals = Arrivals(self.store, now)
+        self.scheduler = Scheduler(self.store, self.work, settings, arrivals.accepted)
+        feed = Feed(self.store, self.scheduler, self.work)
+        executor = Executor(cluster, self.store, feed)
+        backend = KubeBackend(cluster)
+        tools = Tools(
+            store=self.store,
+            scheduler=self.scheduler,
+            work=self.work,
+            feed=feed,
+            executor=executor,
+            launcher=Launcher(backend, executor, feed, lambda: settings.kind_defaults, now),
+            backend=backend,
+            arrivals=arrivals,
+            settings=lambda: settings,
+            now=now,
+        )
+        self._reconcile = {
+            Of.PIPELINE: PipelineReconciler(tools).reconcile,
+            Of.JOB: JobReconciler(tools).reconcile,
+        }
+        self.pipelines = PipelineSink(feed, self.store)
+        self.clients = ClientSink(feed, settings.operator_namespace)
+        self.informers = _informers(cluster, feed, settings.namespaces)
+        self._limit = asyncio.Semaphore(settings.workers)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._background: list[asyncio.Task[None]] = []
+
+    async def sync(self) -> None:
+        """Start the informers and wait until each has delivered its first list."""
+        self._background += [
+            asyncio.create_task(informer.run(), name=f"informer-{number}")
+            for number, informer in enumerate(self.informers)
+        ]
+        await asyncio.gather(*(informer.synced.wait() for informer in self.informers))
+
+    def start(self) -> None:
+        """Begin to work; to be called once everything has been delivered at least once."""
+        self._background.append(asyncio.create_task(self._dispatch(), name="dispatch"))
+        self.scheduler.start()
+
+    async def stop(self) -> None:
+        """Launch nothing more, let what is in flight end for a few seconds, then end everything."""
+        self.scheduler.stop()
+        if self._background:
+            self._background[-1].cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
+        for task in (*self._tasks, *self._background):
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._background, return_exceptions=True)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is being worked on and nothing is due."""
+        return self.work.idle and not self._tasks
+
+    def fault(self) -> str | None:
+        """Why this process should be restarted, None when it is fine: a part of it has died."""
+        dead = [task.get_name() for task in self._background if task.done()]
+        return f"not running any more: {', '.join(dead)}" if dead else None
+
+    async def _dispatch(self) -> None:
+        while True:
+            await self._limit.acquire()
+            key = await self.work.get()
+            task = asyncio.create_task(self._work(key))
+            self._tasks.add(task)
+            task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._limit.release()
+
+    async def _work(self, key: Key) -> None:
+        failed, pause = True, None
+        try:
+            await self._reconcile[key.of](key.uid)
+            failed = False
+        except Conflict:
+            pause = CONFLICT_PAUSE
+        except KubeError as error:
+            pause = error.retry_after if isinstance(error, ApiError) else None
+            log.log(
+                logging.WARNING if is_transient(error) else logging.ERROR,
+                "%s: %s; trying again", self._title(key), error,
+            )  # fmt: skip
+        except Exception:
+            log.exception("%s: a fault in the operator; trying again", self._title(key))
+        finally:
+            self.work.done(key, failed=failed, pause=pause)
+
+    def _title(self, key: Key) -> str:
+        if key.of is Of.PIPELINE:
+            pipeline = self.store.pipelines.get(key.uid)
+            return f"pipeline {pipeline.namespace}/{pipeline.name}" if pipeline else "a pipeline that is gone"
+        job = self.store.jobs.get(key.uid)
+        return f"job {job.spec.name} of {job.namespace}/{job.spec.pipeline}" if job else "a job that is gone"
+
+
+def _informers(cluster: Cluster, feed: Feed, namespaces: tuple[str, ...]) -> list[Informer[Any]]:
+    """One informer for each resource that PipelineJobs live in, for every watched namespace."""
+    ours = f"{LABEL_MANAGED_BY}={MANAGED_BY}"
+    informers: list[Informer[Any]] = []
+    for namespace in namespaces or (None,):
+        informers += [
+            Informer(cluster, PIPELINE_JOBS, PipelineJobView, JobSink(feed), namespace=namespace, selector=ours),
+            _workloads(cluster, PODS, PodView, feed, namespace),
+            _workloads(cluster, KUBERNETES_JOBS, KubernetesJobView, feed, namespace),
+            _workloads(cluster, DEPLOYMENTS, DeploymentView, feed, namespace),
+        ]
+    return informers
+
+
+def _workloads(cluster: Cluster, resource: Any, view: Any, feed: Feed, namespace: str | None) -> Informer[Any]:
+    return Informer(cluster, resource, view, WorkloadSink(feed), namespace=namespace, selector=LABEL_JOB_HASH)

@@ -1,0 +1,139 @@
+"""The work queue: keys of objects to look at, each at most once, none by two workers at a time.
+
+A key that is added while it is being worked on is worked on again afterwards. Keys may be added for later (deadlines,
+coalesced writes); the earliest time wins. After a failure the pause grows with every failure of that key.
+"""
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from enum import IntEnum, StrEnum
+from itertools import count
+from typing import NamedTuple
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 60.0  # seconds after a failure
+
+
+class Of(StrEnum):
+    """What a key names."""
+
+    PIPELINE = "pipeline"
+    JOB = "job"
+
+
+class Key(NamedTuple):
+    """One object to look at, by UID."""
+
+    of: Of
+    uid: str
+
+
+class Urgency(IntEnum):
+    """Which keys are taken first."""
+
+    LAUNCH = 0
+    NORMAL = 1
+
+
+class WorkQueue:
+    """Use `add*` from anywhere in the loop; one dispatcher calls `get`, whoever has done the work calls `done`."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self._ready: list[tuple[Urgency, int, Key]] = []
+        self._waiting: dict[Key, Urgency] = {}
+        self._working: set[Key] = set()
+        self._again: dict[Key, Urgency] = {}
+        self._later: dict[Key, float] = {}
+        self._alarms: list[tuple[float, int, Key]] = []
+        self._failures: dict[Key, int] = {}
+        self._numbers = count()
+        self._wakeup = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is waiting or being worked on (keys for later do not count)."""
+        return not self._waiting and not self._working
+
+    def add(self, key: Key, urgency: Urgency = Urgency.NORMAL) -> None:
+        """Look at `key` as soon as a worker is free."""
+        if key in self._working:
+            self._again[key] = min(urgency, self._again.get(key, urgency))
+            return
+        known = self._waiting.get(key)
+        if known is not None and known <= urgency:
+            return
+        self._waiting[key] = urgency
+        heapq.heappush(self._ready, (urgency, next(self._numbers), key))
+        self._wakeup.set()
+
+    def add_after(self, key: Key, seconds: float) -> None:
+        """Look at `key` in `seconds`; a later time than one already set is ignored."""
+        moment = self.clock() + max(0.0, seconds)
+        known = self._later.get(key)
+        if known is not None and known <= moment:
+            return
+        self._later[key] = moment
+        heapq.heappush(self._alarms, (moment, next(self._numbers), key))
+        self._set_timer()
+
+    def forget(self, key: Key) -> None:
+        """The object is gone: drop what is planned for it."""
+        self._later.pop(key, None)
+        self._failures.pop(key, None)
+        self._again.pop(key, None)
+
+    async def get(self) -> Key:
+        """The next key; the caller must call `done` with it."""
+        while True:
+            while self._ready:
+                urgency, _, key = heapq.heappop(self._ready)
+                if self._waiting.get(key) == urgency:
+                    del self._waiting[key]
+                    self._working.add(key)
+                    return key
+            self._wakeup.clear()
+            await self._wakeup.wait()
+
+    def done(self, key: Key, *, failed: bool = False, pause: float | None = None) -> None:
+        """The work on `key` has ended. Failed keys come again after a growing pause, or after `pause` seconds."""
+        self._working.discard(key)
+        again = self._again.pop(key, None)
+        if failed:
+            failures = self._failures.get(key, 0)
+            self._failures[key] = failures + 1
+            self.add_after(
+                key, pause if pause is not None else min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures, 16))
+            )
+            return
+        self._failures.pop(key, None)
+        if again is not None:
+            self.add(key, again)
+
+    def _set_timer(self) -> None:
+        while self._alarms and self._later.get(self._alarms[0][2]) != self._alarms[0][0]:
+            heapq.heappop(self._alarms)
+        if not self._alarms:
+            return
+        first = self._alarms[0][0]
+        if self._timer is not None:
+            if self._timer_at <= first:
+                return
+            self._timer.cancel()
+        self._timer_at = first
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, first - self.clock()), self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        now = self.clock()
+        while self._alarms and self._alarms[0][0] <= now + 0.001:
+            moment, _, key = heapq.heappop(self._alarms)
+            if self._later.get(key) == moment:
+                del self._later[key]
+                self.add(key)
+        self._set_timer()

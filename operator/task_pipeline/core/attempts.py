@@ -1,0 +1,63 @@
+"""The list of attempts in a PipelineJob's status: how one ends, and how one that is being stopped is remembered.
+
+An attempt that runs is not in the list; it is `status.attempt`, `workload` and `startTime`. Being stopped, it is the
+last entry and has a reason but no outcome yet, so that a restarted operator knows why it was stopped.
+"""
+
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from task_pipeline.api.reasons import Reason
+from task_pipeline.api.states import State
+from task_pipeline.api.times import format_time
+from task_pipeline.core.records import Attempt, JobRecord, JobStatus
+from task_pipeline.core.retry import KEPT_ATTEMPTS, is_charged
+from task_pipeline.core.workload import Observation, Phase
+
+MESSAGE_LENGTH = 512  # ten attempts and the rest of the status stay below 8 KiB
+
+
+def begin_stop(status: JobStatus, reason: Reason, message: str) -> JobStatus:
+    """The status of a running job that is being stopped because of `reason`; the outcome is written once it is gone."""
+    entry = Attempt(attempt=status.attempt or 1, reason=reason.value, message=message[:MESSAGE_LENGTH])
+    return replace(
+        status,
+        reason=Reason.STOPPING.value,
+        message=message[:1024],
+        attempts=_appended(status.attempts, entry),
+    )
+
+
+def pending_stop(status: JobStatus) -> Observation | None:
+    """Why the current attempt is being stopped, as the failure it will be; None when it is not."""
+    last = status.attempts[-1] if status.attempts else None
+    if last is None or last.outcome is not None:
+        return None
+    return Observation(Phase.FAILED, Reason(last.reason or Reason.FAILED), last.message or "")
+
+
+def finish(job: JobRecord, seen: Observation, *, outcome: State, now: datetime) -> JobStatus:
+    """The status of `job` with its current attempt ended as `outcome`: list and count of failures, no new state."""
+    status = job.status
+    earlier = tuple(attempt for attempt in status.attempts if attempt.outcome is not None)
+    failed = outcome is State.ERROR
+    charged = is_charged(earlier, seen.charged) if failed else None
+    entry = Attempt(
+        attempt=status.attempt or 1,
+        outcome=outcome.value,
+        reason=seen.reason.value if seen.reason is not None else None,
+        message=seen.message[:MESSAGE_LENGTH] or None,
+        exit_code=seen.exit_code,
+        charged=charged,
+        workload=status.workload if failed else None,
+        node=seen.node,
+        start_time=status.start_time,
+        completion_time=seen.completion_time or format_time(now),
+    )
+    failures = (status.failures or 0) + bool(charged)
+    return replace(status, attempts=_appended(earlier, entry), failures=failures or None)
+
+
+def _appended(attempts: tuple[Attempt, ...], entry: Attempt) -> tuple[Attempt, ...]:
+    return (*attempts, entry)[-KEPT_ATTEMPTS:]

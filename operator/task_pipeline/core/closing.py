@@ -1,0 +1,52 @@
+"""Whether a job must come to an end although it did nothing wrong itself.
+
+Cancels, the Pipeline's own deadline and failures upstream all end jobs from outside. One function says which of them
+applies to a job, so that waiting jobs, running jobs and the scheduler agree.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from task_pipeline.api.reasons import Reason
+from task_pipeline.core.deadlines import after, passed
+from task_pipeline.core.records import JobRecord, PipelineRecord
+from task_pipeline.core.stages import Barrier
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """An end from outside: `reason` is what an unfinished job gets; with `stop_running` running ones stop too."""
+
+    reason: Reason
+    message: str
+    stop_running: bool
+
+
+def of_pipeline(pipeline: PipelineRecord, now: datetime) -> Closing | None:
+    """What ends every job of the Pipeline: its cancel or its deadline."""
+    spec = pipeline.spec
+    if spec is None:
+        return None
+    if spec.cancel is not None:
+        return Closing(Reason.USER_CANCELLED, f"the Pipeline was cancelled ({spec.cancel})", spec.cancel == "Now")
+    if passed(after(pipeline.status.start_time, spec.timeout), now):
+        message = f"the Pipeline ran longer than its timeout of {spec.timeout} s"
+        return Closing(Reason.DEADLINE_EXCEEDED, message, True)
+    return None
+
+
+def of_job(job: JobRecord, pipeline: PipelineRecord, barrier: Barrier, now: datetime) -> Closing | None:
+    """What ends this job: its own cancel, its Pipeline's end, or a failure before it."""
+    if job.spec.cancel is not None:
+        return Closing(Reason.USER_CANCELLED, f"the job was cancelled ({job.spec.cancel})", job.spec.cancel == "Now")
+    if job.spec.run != pipeline.run:
+        return Closing(Reason.UPSTREAM_FAILED, f"run {job.spec.run} is over", True)
+    whole = of_pipeline(pipeline, now)
+    if whole is not None or barrier.broken is None or pipeline.spec is None:
+        return whole
+    stage = pipeline.spec.stages[barrier.broken]
+    if job.spec.stage_index > barrier.broken:
+        return Closing(Reason.UPSTREAM_FAILED, f"a job of stage {stage} failed", False)
+    if pipeline.spec.fail_fast:
+        return Closing(Reason.FAIL_FAST, f"a job of stage {stage} failed and failFast is set", False)
+    return None

@@ -1,0 +1,298 @@
+"""What to do about one PipelineJob now: a function of facts and time.
+
+The order of the questions is the policy: what has ended is told first, then what someone wants ended, then what has
+taken too long, then what may start. Each answer is one action and at most one new status.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from msgspec.structs import replace
+
+from task_pipeline.api.reasons import Reason
+from task_pipeline.api.states import State
+from task_pipeline.api.times import format_time
+from task_pipeline.core.attempts import begin_stop, finish, pending_stop
+from task_pipeline.core.closing import Closing
+from task_pipeline.core.conditions import job_conditions
+from task_pipeline.core.deadlines import SLOW_START, UNREACHABLE_GRACE, Timeouts, after, earliest, passed
+from task_pipeline.core.records import JobRecord, JobStatus, WorkloadRef
+from task_pipeline.core.retry import Backoff
+from task_pipeline.core.states import advance
+from task_pipeline.core.workload import Observation, Phase
+
+SETTLED_AFTER = 5.0  # seconds a job must run before `Running` is worth a write of its own
+
+
+class Action(StrEnum):
+    """What the shell has to do before it writes the status."""
+
+    NONE = "none"
+    LAUNCH = "launch"  # create the workload of the next attempt
+    STOP = "stop"  # delete the workload
+    CONFIRM = "confirm"  # ask the API server whether the recorded workload still exists
+    REMOVE = "remove"  # delete the PipelineJob: its Pipeline is gone
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadFacts:
+    """What is seen of the workload of the current attempt.
+
+    `observation` is None when it is not there. `deletion` is its deletionTimestamp (the end of its grace period),
+    `gone` that a live look-up did not find it, `stoppable` False for what must outlive its job (a Deployment).
+    """
+
+    observation: Observation | None = None
+    deletion: str | None = None
+    gone: bool = False
+    stoppable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """All that a decision about a job may know.
+
+    `orphaned`: its Pipeline is gone; `held`: its Pipeline is suspended; `admitted`: it has a slot.
+    """
+
+    job: JobRecord
+    workload: WorkloadFacts
+    closing: Closing | None
+    orphaned: bool
+    held: bool
+    admitted: bool
+    timeouts: Timeouts
+    backoff: Backoff
+
+
+@dataclass(frozen=True, slots=True)
+class JobDecision:
+    """`status` None: nothing to write. `wake`: look again then. `eligible`: may be launched when a slot is free."""
+
+    action: Action = Action.NONE
+    status: JobStatus | None = None
+    wake: datetime | None = None
+    eligible: bool = False
+
+
+def decide_job(facts: JobFacts, now: datetime) -> JobDecision:
+    """The next step for the job."""
+    job = facts.job
+    if facts.orphaned:
+        return JobDecision(Action.REMOVE)
+    if job.final or job.deleting:
+        return JobDecision()
+    if job.status.state is State.IN_PROGRESS:
+        return _in_progress(facts, now)
+    if job.status.reason == Reason.STOPPING:
+        return _stopping(facts, now)
+    return _waiting(facts, now)
+
+
+def launched(status: JobStatus, attempt: int, workload: WorkloadRef | None, now: datetime) -> JobStatus:
+    """The status once the workload of attempt number `attempt` exists."""
+    return replace(
+        status,
+        state=advance(status.state, State.IN_PROGRESS),
+        reason=Reason.STARTING.value,
+        message=None,
+        attempt=attempt,
+        workload=workload,
+        next_attempt_time=None,
+        start_time=format_time(now),
+    )
+
+
+def refused(job: JobRecord, attempt: int, reason: Reason, message: str, now: datetime) -> tuple[JobStatus, JobStatus]:
+    """An attempt that could not be launched and never will: the two statuses to write, IN PROGRESS and then ERROR."""
+    started = replace(launched(job.status, attempt, None, now), message=message[:1024] or None)
+    seen = Observation(Phase.FAILED, reason, message)
+    ended = finish(replace(job, status=started), seen, outcome=State.ERROR, now=now)
+    return started, _final(ended, State.ERROR, reason, message, now)
+
+
+def held_back(status: JobStatus, reason: Reason, message: str, until: datetime) -> JobStatus:
+    """A launch that is not possible now but is nobody's failure: nothing is charged, look again at `until`."""
+    return replace(status, reason=reason.value, message=message[:1024] or None, next_attempt_time=format_time(until))
+
+
+def _waiting(facts: JobFacts, now: datetime) -> JobDecision:
+    job, status = facts.job, facts.job.status
+    if facts.closing is not None:
+        return JobDecision(status=_cancelled(status, facts.closing.reason, facts.closing.message, now))
+    limit = after(job.created, job.spec.queue_timeout) if status.attempt is None else None
+    if passed(limit, now):
+        message = f"not started within queueTimeout of {job.spec.queue_timeout} s"
+        return JobDecision(status=_cancelled(status, Reason.QUEUE_TIMEOUT, message, now))
+    retry = after(status.next_attempt_time, 0)
+    if retry is not None and now < retry:
+        return JobDecision(wake=retry)
+    if facts.held:
+        return JobDecision(wake=limit)
+    if facts.admitted:
+        return JobDecision(Action.LAUNCH)
+    return JobDecision(eligible=True, wake=limit)
+
+
+def _in_progress(facts: JobFacts, now: datetime) -> JobDecision:
+    seen = facts.workload.observation
+    stop = pending_stop(facts.job.status)
+    if stop is not None:
+        if not _is_over(facts.workload, now):
+            return _keep_stopping(facts.workload, now)
+        return _finish(facts, _with_note(stop, facts.workload, now), now)
+    if seen is not None and seen.phase in (Phase.SUCCEEDED, Phase.FAILED):
+        return _finish(facts, seen, now)
+    if seen is None:
+        if not facts.workload.gone:
+            return JobDecision(Action.CONFIRM)
+        lost = Observation(Phase.FAILED, Reason.LOST, "the workload was deleted by someone else", charged=False)
+        return _finish(facts, lost, now)
+    if facts.closing is not None and facts.closing.stop_running:
+        return _cancel_running(facts, now)
+    return _too_long(facts, seen, now) or _progress(facts, seen, now)
+
+
+def _cancel_running(facts: JobFacts, now: datetime) -> JobDecision:
+    assert facts.closing is not None
+    stopping = replace(
+        facts.job.status,
+        state=advance(facts.job.status.state, State.READY),
+        reason=Reason.STOPPING.value,
+        message=facts.closing.message,
+    )
+    action = Action.STOP if facts.workload.stoppable else Action.NONE
+    return JobDecision(action, stopping)
+
+
+def _stopping(facts: JobFacts, now: datetime) -> JobDecision:
+    if not _is_over(facts.workload, now):
+        return _keep_stopping(facts.workload, now)
+    reason = facts.closing.reason if facts.closing is not None else Reason.USER_CANCELLED
+    message = facts.closing.message if facts.closing is not None else "cancelled while it was running"
+    ended = finish(
+        facts.job,
+        Observation(Phase.FAILED, reason, message, charged=False),
+        outcome=State.CANCELLED,
+        now=now,
+    )
+    return JobDecision(status=_cancelled(ended, reason, message, now))
+
+
+def _keep_stopping(workload: WorkloadFacts, now: datetime) -> JobDecision:
+    if workload.observation is None:
+        return JobDecision(Action.CONFIRM)
+    if workload.deletion is None:
+        return JobDecision(Action.STOP)
+    return JobDecision(wake=after(workload.deletion, UNREACHABLE_GRACE))
+
+
+def _is_over(workload: WorkloadFacts, now: datetime) -> bool:
+    seen = workload.observation
+    if seen is None:
+        return workload.gone or not workload.stoppable
+    ended = seen.phase in (Phase.SUCCEEDED, Phase.FAILED) or not workload.stoppable
+    return ended or passed(after(workload.deletion, UNREACHABLE_GRACE), now)
+
+
+def _with_note(stop: Observation, workload: WorkloadFacts, now: datetime) -> Observation:
+    seen = workload.observation
+    alive = seen is not None and seen.phase not in (Phase.SUCCEEDED, Phase.FAILED) and workload.stoppable
+    if not alive:
+        return stop
+    note = "; its node does not answer, it may still be running"
+    return Observation(Phase.FAILED, stop.reason, stop.message + note, charged=stop.charged)
+
+
+def _too_long(facts: JobFacts, seen: Observation, now: datetime) -> JobDecision | None:
+    job, status = facts.job, facts.job.status
+    if seen.phase is Phase.SUSPENDED:
+        return None
+    if seen.phase is Phase.STARTING and seen.permanent:
+        return _begin_stop(facts, seen.reason or Reason.START_ERROR, seen.message, now)
+    run_limit = job.spec.timeout or facts.timeouts.run
+    if passed(after(status.start_time, run_limit), now):
+        return _begin_stop(facts, Reason.TIMEOUT, f"ran longer than {run_limit:g} s", now)
+    start_limit = job.spec.start_timeout or facts.timeouts.start
+    if seen.phase is Phase.STARTING and passed(after(status.start_time, start_limit), now):
+        because = f": {seen.message}" if seen.message else ""
+        return _begin_stop(facts, Reason.START_TIMEOUT, f"not started within {start_limit:g} s{because}", now)
+    return None
+
+
+def _begin_stop(facts: JobFacts, reason: Reason, message: str, now: datetime) -> JobDecision:
+    if not facts.workload.stoppable:
+        return _finish(facts, Observation(Phase.FAILED, reason, message), now)
+    return JobDecision(Action.STOP, begin_stop(facts.job.status, reason, message))
+
+
+def _progress(facts: JobFacts, seen: Observation, now: datetime) -> JobDecision:
+    """Nothing has ended: tell how far it is, in as few writes as the truth needs."""
+    job, status = facts.job, facts.job.status
+    run_limit = after(status.start_time, job.spec.timeout or facts.timeouts.run)
+    if seen.phase is Phase.SUSPENDED:
+        return JobDecision(status=_told(status, Reason.EXTERNALLY_QUEUED, seen.message))
+    if seen.phase is Phase.STARTING:
+        slow = after(status.start_time, SLOW_START)
+        start_limit = after(status.start_time, job.spec.start_timeout or facts.timeouts.start)
+        if passed(slow, now) and seen.message:
+            return JobDecision(
+                status=_told(status, Reason.STARTING, seen.message), wake=earliest(run_limit, start_limit)
+            )
+        return JobDecision(wake=earliest(run_limit, start_limit, None if passed(slow, now) else slow))
+    settled = after(status.start_time, SETTLED_AFTER)
+    if status.reason != Reason.RUNNING and settled is not None and now < settled:
+        return JobDecision(wake=earliest(settled, run_limit))
+    return JobDecision(status=_told(status, Reason.RUNNING, ""), wake=run_limit)
+
+
+def _told(status: JobStatus, reason: Reason, message: str) -> JobStatus | None:
+    told = replace(status, reason=reason.value, message=message or None)
+    return None if told == status else told
+
+
+def _finish(facts: JobFacts, seen: Observation, now: datetime) -> JobDecision:
+    job = facts.job
+    if seen.phase is Phase.SUCCEEDED:
+        done = finish(job, seen, outcome=State.DONE, now=now)
+        return JobDecision(status=_final(done, State.DONE, Reason.SUCCEEDED, "", now))
+    failed = finish(job, seen, outcome=State.ERROR, now=now)
+    ended = failed.attempts[-1]
+    retry = _retry_time(facts, failed, now)
+    reason = seen.reason or Reason.FAILED
+    if retry is None:
+        return JobDecision(status=_final(failed, State.ERROR, reason, seen.message, now))
+    waiting = replace(
+        failed,
+        state=advance(job.status.state, State.READY),
+        reason=Reason.RETRY_BACKOFF.value,
+        message=f"attempt {ended.attempt} ended with {reason}: {seen.message}"[:1024],
+        next_attempt_time=format_time(retry),
+    )
+    return JobDecision(status=waiting, wake=retry)
+
+
+def _retry_time(facts: JobFacts, failed: JobStatus, now: datetime) -> datetime | None:
+    """When the next attempt may start; None when none is left."""
+    failures = failed.failures or 0
+    if failures > facts.job.spec.retry_attempt:
+        return None
+    return now + timedelta(seconds=facts.backoff.seconds(max(1, failures), facts.job.uid))
+
+
+def _cancelled(status: JobStatus, reason: Reason, message: str, now: datetime) -> JobStatus:
+    return _final(status, State.CANCELLED, reason, message, now)
+
+
+def _final(status: JobStatus, state: State, reason: Reason, message: str, now: datetime) -> JobStatus:
+    moment = format_time(now)
+    return replace(
+        status,
+        state=advance(status.state, state),
+        reason=reason.value,
+        message=message[:1024] or None,
+        next_attempt_time=None,
+        completion_time=moment,
+        conditions=job_conditions(state, reason.value, message[:1024], moment),
+    )

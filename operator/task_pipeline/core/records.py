@@ -1,0 +1,201 @@
+"""What the operator remembers of its own objects: one slim record each.
+
+Records are built once per watch event, compared by resourceVersion, and never changed in place: a new status is a new
+record (`msgspec.structs.replace`). Status structs are also the wire form, so that a patch is a difference of two.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from task_pipeline.api.objects import ObjectMeta, View
+from task_pipeline.api.pipeline import PipelineSpec
+from task_pipeline.api.states import TERMINAL, State
+
+
+class Wire(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """Base of status structs: camelCase, defaults left out."""
+
+
+class Condition(Wire, frozen=True):
+    type: str
+    status: str
+    reason: str
+    message: str = ""
+    last_transition_time: str = ""
+    observed_generation: int | None = None
+
+
+class WorkloadRef(Wire, frozen=True):
+    kind: str
+    name: str
+    uid: str
+
+
+class Attempt(Wire, frozen=True):
+    """One attempt as the status lists it; `outcome` is absent while it runs."""
+
+    attempt: int
+    outcome: str | None = None
+    reason: str | None = None
+    message: str | None = None
+    exit_code: int | None = None
+    charged: bool | None = None
+    workload: WorkloadRef | None = None
+    node: str | None = None
+    start_time: str | None = None
+    completion_time: str | None = None
+
+
+class JobProgress(Wire, frozen=True):
+    percent: int | None = None
+    message: str | None = None
+    time: str | None = None
+
+
+class JobStatus(Wire, frozen=True):
+    state: State = State.READY
+    reason: str = "Queued"
+    message: str | None = None
+    attempt: int | None = None
+    failures: int | None = None  # attempts that counted against the retries; the list below is cut, this is not
+    attempts: tuple[Attempt, ...] = ()
+    workload: WorkloadRef | None = None
+    next_attempt_time: str | None = None
+    start_time: str | None = None
+    completion_time: str | None = None
+    progress: JobProgress | None = None
+    result: Any = None
+    conditions: tuple[Condition, ...] = ()
+
+
+class StageStatus(Wire, frozen=True, omit_defaults=False):
+    name: str
+    state: State
+    total: int = 0
+    waiting: int = 0
+    running: int = 0
+    done: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+
+class PipelineStatus(Wire, frozen=True):
+    observed_generation: int = -1
+    state: State = State.READY
+    reason: str | None = None
+    message: str | None = None
+    run: int | None = None
+    stage: str | None = None
+    stages: tuple[StageStatus, ...] = ()
+    progress: str | None = None
+    warnings: int | None = None
+    failed_jobs: tuple[str, ...] = ()
+    divided: int | None = None
+    rerun_id: str | None = None
+    accepted_time: str | None = None
+    start_time: str | None = None
+    completion_time: str | None = None
+    conditions: tuple[Condition, ...] = ()
+
+
+class PipelineJobSpecView(View, frozen=True):
+    """The spec of a PipelineJob as the operator wrote it; params stay raw bytes until a launch wants them."""
+
+    pipeline: str
+    name: str
+    stage: str
+    stage_index: int
+    index: int
+    run: int
+    client_id: str
+    kind: str
+    version: str
+    params: Raw = Raw(b"{}")
+    pipeline_priority: int = 10
+    priority: int = 10
+    retry_attempt: int = 0
+    allow_failure: bool = False
+    timeout: int | None = None
+    start_timeout: int | None = None
+    queue_timeout: int | None = None
+    cancel: str | None = None
+
+
+class PipelineJobView(View, frozen=True):
+    metadata: ObjectMeta
+    spec: PipelineJobSpecView
+    status: JobStatus = JobStatus()
+
+
+class JobRecord(Struct, frozen=True, kw_only=True):
+    """One PipelineJob. `hash` is its job-hash label, `rv` the numeric resourceVersion."""
+
+    namespace: str
+    name: str
+    uid: str
+    rv: int
+    hash: str
+    pipeline_uid: str
+    created: str
+    deleting: bool
+    spec: PipelineJobSpecView
+    status: JobStatus
+
+    @property
+    def final(self) -> bool:
+        """True in a terminal state."""
+        return self.status.state in TERMINAL
+
+
+class PipelineRecord(Struct, frozen=True, kw_only=True):
+    """One Pipeline. `spec` is None when it cannot be decoded; `fault` then says why, place by place."""
+
+    namespace: str
+    name: str
+    uid: str
+    rv: int
+    generation: int
+    created: str
+    deleting: bool
+    spec: PipelineSpec | None
+    fault: str | None
+    status: PipelineStatus
+
+    @property
+    def final(self) -> bool:
+        """True in a terminal state."""
+        return self.status.state in TERMINAL
+
+    @property
+    def run(self) -> int:
+        """The number of the current run, from 1."""
+        return self.status.run or 1
+
+
+class ClientRecord(Struct, frozen=True, kw_only=True):
+    """One PipelineClient, decoded; `valid` is False when its spec is not."""
+
+    name: str
+    uid: str
+    rv: int
+    valid: bool = True
+    priority: int = 10
+    max_running_jobs: int | None = None
+    queue_size: int | None = None
+    namespaces: frozenset[str] = frozenset()
+    suspend: bool = False
+    highest_priority: int | None = None
+    allowed_kinds: frozenset[str] | None = None
+
+    def allows(self, namespace: str) -> bool:
+        """Whether Pipelines of `namespace` may use this client."""
+        return "*" in self.namespaces or namespace in self.namespaces
+
+
+def status_patch(old: Wire, new: Wire) -> dict[str, Any]:
+    """The merge patch (RFC 7396) that turns the status `old` into `new`: changed fields only, null removes."""
+    before, after = msgspec.to_builtins(old), msgspec.to_builtins(new)
+    changed = {field: value for field, value in after.items() if before.get(field) != value}
+    return changed | {field: None for field in before if field not in after}

@@ -1,0 +1,213 @@
+"""The operator process: puts the parts together, starts them in order, and stops them in order.
+
+Start: wait for the API server and the CRDs, list everything, then watch and work. Stop on SIGTERM or SIGINT: launch
+nothing more, let what is in flight end, leave. A second signal leaves at once.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import click
+import msgspec
+import pydantic
+import uvloop
+
+from task_pipeline import __version__
+from task_pipeline.api.resources import PIPELINE_CLIENTS, PIPELINE_JOBS, PIPELINES, Resource
+from task_pipeline.cache.convert import PipelineClientView, PipelineView
+from task_pipeline.controller.runtime import Runtime
+from task_pipeline.kube.client import HttpCluster
+from task_pipeline.kube.config import Connection, NoCluster, connect
+from task_pipeline.kube.errors import KubeError, NotFound
+from task_pipeline.observability import logs
+from task_pipeline.settings import Settings
+from task_pipeline.watch.ghosts import GhostHunter
+from task_pipeline.watch.shell import Delivery, KopfThread
+
+log = logging.getLogger(__name__)
+
+KOPF_SECONDS = 2.0  # kopf's share of the time to stop; the process is gone 5 s after SIGTERM
+LONGEST_PAUSE = 10.0
+
+
+@click.command(help="Run the task-pipeline operator. Settings: docs/settings.md.")
+@click.version_option(__version__)
+def main() -> None:
+    """Run until told to stop; exit code 0 after SIGTERM, 2 for wrong settings, 1 for anything else."""
+    try:
+        settings = Settings()
+    except pydantic.ValidationError as error:
+        click.echo(f"wrong settings:\n{_plain(error)}", err=True)
+        sys.exit(2)
+    logs.set_up(settings.log_level)
+    try:
+        uvloop.run(_main(settings))
+    except NoCluster as error:
+        click.echo(f"task-pipeline-operator: {error}", err=True)
+        sys.exit(2)
+
+
+async def _main(settings: Settings) -> None:
+    stop = _stop_on_signals()
+    connection = await connect(settings.kubeconfig, dict(os.environ))
+    log.info("task-pipeline %s, API server %s", __version__, connection.server)
+    async with HttpCluster(connection, connections=settings.workers) as cluster:
+        await run(connection, cluster, settings, stop)
+    log.info("stopped")
+
+
+async def run(connection: Connection, cluster: HttpCluster, settings: Settings, stop: asyncio.Event) -> None:
+    """The operator from start to stop."""
+    runtime = Runtime(cluster, settings)
+    if not await _until_stop(_first_lists(cluster, settings, runtime), stop):
+        await runtime.stop()
+        return
+    hunters = _hunters(cluster, settings, runtime)
+    kopf_thread = KopfThread(
+        connection,
+        _deliveries(runtime, hunters),
+        namespaces=_kopf_namespaces(settings),
+        liveness=_liveness(settings),
+        healthy=runtime.fault,
+    )
+    kopf_thread.start()
+    runtime.start()
+    log.info("working: %d Pipelines, %d jobs known", len(runtime.store.pipelines), len(runtime.store.jobs))
+    await stop.wait()
+    log.info("stopping: nothing more is launched; what runs goes on")
+    await runtime.stop()
+    for hunter in hunters.values():
+        hunter.stop()
+    await kopf_thread.stop(KOPF_SECONDS)
+
+
+async def _until_stop(work: Any, stop: asyncio.Event) -> bool:
+    """Await `work` unless `stop` comes first; returns whether the work was done."""
+    task, waiter = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    await asyncio.wait({task, waiter}, return_when=asyncio.FIRST_COMPLETED)
+    waiter.cancel()
+    if not task.done():
+        task.cancel()
+        return False
+    await task
+    return True
+
+
+async def _first_lists(cluster: HttpCluster, settings: Settings, runtime: Runtime) -> None:
+    namespaces = settings.namespaces or (None,)
+    for resource in (PIPELINES, PIPELINE_JOBS):
+        for namespace in namespaces:
+            await _available(cluster, resource, namespace)
+    await _list_into(cluster, PIPELINE_CLIENTS, settings.operator_namespace, PipelineClientView, runtime.clients.put)
+    for namespace in namespaces:
+        await _list_into(cluster, PIPELINES, namespace, PipelineView, runtime.pipelines.put)
+    await runtime.sync()
+
+
+async def _available(cluster: HttpCluster, resource: Resource, namespace: str | None) -> None:
+    """Wait until the API server answers and knows the resource; say what is waited for, once."""
+    pause, told = 0.25, ""
+    while True:
+        try:
+            await cluster.list(resource, namespace, limit=1, metadata_only=True)
+            return
+        except NotFound:
+            text = f"the CRD {resource.plural}.{resource.group} is not installed: kubectl apply -f crds/"
+        except KubeError as error:
+            text = f"cannot reach the API server: {error}"
+        if text != told:
+            log.warning("waiting: %s", text)
+            told = text
+        await asyncio.sleep(pause)
+        pause = min(LONGEST_PAUSE, pause * 1.5)
+
+
+async def _list_into(
+    cluster: HttpCluster, resource: Resource, namespace: str | None, view: Any, put: Callable[[Any], None]
+) -> None:
+    await _available(cluster, resource, namespace)
+    token: str | None = None
+    while True:
+        page = msgspec.json.decode(await cluster.list(resource, namespace, continue_token=token))
+        for item in page["items"]:
+            try:
+                put(msgspec.convert(item, view))
+            except msgspec.ValidationError as error:
+                log.error(
+                    "%s %s cannot be read and is left alone: %s",
+                    resource.kind,
+                    item["metadata"]["name"],
+                    error,
+                )
+        token = page["metadata"].get("continue")
+        if not token:
+            return
+
+
+def _hunters(cluster: HttpCluster, settings: Settings, runtime: Runtime) -> dict[Resource, GhostHunter]:
+    store = runtime.store
+    return {
+        PIPELINES: GhostHunter(
+            cluster, PIPELINES, settings.namespaces, lambda: store.pipelines, runtime.pipelines.gone
+        ),
+        PIPELINE_CLIENTS: GhostHunter(
+            cluster,
+            PIPELINE_CLIENTS,
+            (settings.operator_namespace,),
+            lambda: [client.uid for client in store.clients.values()],
+            runtime.clients.gone,
+        ),
+    }
+
+
+def _deliveries(runtime: Runtime, hunters: dict[Resource, GhostHunter]) -> tuple[Delivery, ...]:
+    """What kopf's thread calls: everything is handed over to the operator's own loop."""
+    hand_over = asyncio.get_running_loop().call_soon_threadsafe
+
+    def delivery(resource: Resource, view: Any, sink: Any) -> Delivery:
+        return Delivery(
+            resource,
+            view,
+            partial(hand_over, sink.put),
+            partial(hand_over, sink.gone),
+            partial(hand_over, hunters[resource].ask),
+        )
+
+    return (
+        delivery(PIPELINES, PipelineView, runtime.pipelines),
+        delivery(PIPELINE_CLIENTS, PipelineClientView, runtime.clients),
+    )
+
+
+def _kopf_namespaces(settings: Settings) -> tuple[str, ...]:
+    if not settings.namespaces:
+        return ()
+    return tuple(dict.fromkeys((*settings.namespaces, settings.operator_namespace)))
+
+
+def _liveness(settings: Settings) -> str | None:
+    return f"http://{settings.health_address}:{settings.health_port}/healthz" if settings.health_port else None
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop_or_leave() -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop_or_leave)
+    return stop
+
+
+def _plain(error: pydantic.ValidationError) -> str:
+    return "\n".join(f"  {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors())

@@ -1,0 +1,69 @@
+"""The protocol through which the operator reaches a cluster.
+
+Two implementations keep it: `kube.client.HttpCluster` (a real API server) and the in-memory one of the tests; one
+contract suite runs on both. Bodies go out as dicts; replies come back as raw JSON bytes, or as `ObjectMeta` where
+only the metadata is of interest (the server then sends a PartialObjectMetadata).
+"""
+
+from collections.abc import AsyncIterator
+from typing import Any, Literal, Protocol
+
+from task_pipeline.api.objects import ObjectMeta
+from task_pipeline.api.resources import Resource
+
+Body = dict[str, Any]
+Propagation = Literal["Background", "Foreground", "Orphan"]
+
+
+class Cluster(Protocol):
+    """Every method raises `kube.errors.KubeError`; every one of them ends within a timeout."""
+
+    async def create(self, resource: Resource, namespace: str | None, body: Body) -> ObjectMeta:
+        """POST `body`. `AlreadyExists` when the name is taken."""
+
+    async def patch_status(self, resource: Resource, namespace: str | None, name: str, body: Body) -> ObjectMeta:
+        """Merge-patch the status subresource. With `metadata.resourceVersion` in `body`, `Conflict` if it is stale."""
+
+    async def patch(self, resource: Resource, namespace: str | None, name: str, body: Body | list[Body]) -> bytes:
+        """Merge-patch (a dict) or JSON-patch (a list of operations) the object; returns the whole object."""
+
+    async def apply(
+        self, resource: Resource, namespace: str | None, name: str, body: Body, *, force: bool = False
+    ) -> bytes:
+        """Server-side apply by field manager `task-pipeline`; returns the whole object. `Conflict` names managers."""
+
+    async def delete(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        propagation: Propagation = "Background",
+    ) -> None:
+        """DELETE; with `uid` only that very object (`Conflict` otherwise). `NotFound` when it is gone already."""
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> bytes:
+        """GET one object."""
+
+    async def list(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        selector: str | None = None,
+        limit: int = 500,
+        continue_token: str | None = None,
+        metadata_only: bool = False,
+    ) -> bytes:
+        """GET one page of a collection (`namespace` None: of all namespaces)."""
+
+    def watch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        selector: str | None = None,
+        resource_version: str,
+    ) -> AsyncIterator[bytes]:
+        """Watch events, one JSON document each, bookmarks included, until the server ends the stream."""

@@ -1,0 +1,1 @@
+"""The kopf shell: the only package, beside the entry points, that knows kopf."""
