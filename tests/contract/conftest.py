@@ -10,7 +10,7 @@ import pytest
 from tests.contract.kubectl import Kubectl
 
 if TYPE_CHECKING:
-    from tests.cluster.cluster import Cluster
+    from tests.cluster import Cluster
 
 CRDS = Path(__file__).parents[2] / "crds"
 
