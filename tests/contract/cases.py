@@ -42,9 +42,7 @@ REFUSED: dict[str, Refused] = {
     "no jobs": Refused(without(spec(), "jobs"), "spec.jobs", "equired"),
     "empty stages": Refused(spec(stages=[]), "spec.stages", "at least 1"),
     "empty jobs": Refused(spec(jobs=[]), "spec.jobs", "at least 1"),
-    "too many stages": Refused(
-        spec(stages=["s", *(f"s{i}" for i in range(64))]), "spec.stages", "at most 64"
-    ),
+    "too many stages": Refused(spec(stages=["s", *(f"s{i}" for i in range(64))]), "spec.stages", "at most 64"),
     "stages of a wrong type": Refused(spec(stages="s"), "spec.stages", ""),
     "stage of a wrong type": Refused(spec(stages=["s", 3]), "spec.stages[1]", ""),
     "stage name too long": Refused(spec(stages=["s", LONG]), "spec.stages[1]", "63"),
@@ -69,24 +67,18 @@ REFUSED: dict[str, Refused] = {
     "version of two numbers": Refused(spec(job(version="1.0")), "spec.jobs[0].version", "1.0.0"),
     "version that is a number": Refused(spec(job(version=1)), "spec.jobs[0].version", ""),
     "version with leading zeros": Refused(spec(job(version="01.0.0")), "spec.jobs[0].version", "1.0.0"),
-    "both spellings of retryAttempt": Refused(
-        spec(job(retryAttempt=1, retry_attempt=1)), "spec.jobs[0]", "not both"
-    ),
+    "both spellings of retryAttempt": Refused(spec(job(retryAttempt=1, retry_attempt=1)), "spec.jobs[0]", "not both"),
     "both spellings of allowFailure": Refused(
         spec(job(allowFailure=True, allow_failure=False)), "spec.jobs[0]", "not both"
     ),
     "retryAttempt below 0": Refused(spec(job(retryAttempt=-1)), "spec.jobs[0].retryAttempt", "0"),
-    "retryAttempt far too large": Refused(
-        spec(job(retryAttempt=1_000_000)), "spec.jobs[0].retryAttempt", "100"
-    ),
+    "retryAttempt far too large": Refused(spec(job(retryAttempt=1_000_000)), "spec.jobs[0].retryAttempt", "100"),
     "retry_attempt far too large": Refused(spec(job(retry_attempt=101)), "spec.jobs[0].retry_attempt", "100"),
     "timeout 0": Refused(spec(job(timeout=0)), "spec.jobs[0].timeout", "1"),
     "timeout -1": Refused(spec(job(timeout=-1)), "spec.jobs[0].timeout", "1"),
     "timeout 1.5": Refused(spec(job(timeout=1.5)), "spec.jobs[0].timeout", ""),
     "timeout as a text": Refused(spec(job(timeout="5")), "spec.jobs[0].timeout", ""),
-    "timeout beyond the maximum": Refused(
-        spec(job(timeout=100_000_000_001)), "spec.jobs[0].timeout", "100000000000"
-    ),
+    "timeout beyond the maximum": Refused(spec(job(timeout=100_000_000_001)), "spec.jobs[0].timeout", "100000000000"),
     "startTimeout 0": Refused(spec(job(startTimeout=0)), "spec.jobs[0].startTimeout", "1"),
     "queueTimeout 0": Refused(spec(job(queueTimeout=0)), "spec.jobs[0].queueTimeout", "1"),
     "priority beyond 32 bits": Refused(spec(job(priority=2**31)), "spec.jobs[0].priority", ""),
@@ -100,9 +92,7 @@ REFUSED: dict[str, Refused] = {
     "ttl below 0": Refused(spec(ttlSecondsAfterFinished=-1), "spec.ttlSecondsAfterFinished", "0"),
     "pipeline timeout 0": Refused(spec(timeout=0), "spec.timeout", "1"),
     "rerun without an id": Refused(spec(rerun={"scope": "All"}), "spec.rerun.id", "equired"),
-    "rerun with an unknown scope": Refused(
-        spec(rerun={"id": "1", "scope": "Some"}), "spec.rerun.scope", "Failed"
-    ),
+    "rerun with an unknown scope": Refused(spec(rerun={"id": "1", "scope": "Some"}), "spec.rerun.scope", "Failed"),
     "suspend as a text": Refused(spec(suspend="true"), "spec.suspend", ""),
 }
 

@@ -66,9 +66,7 @@ class Kubectl:
 
     def try_status(self, name: str, **fields: Any) -> Answer:
         """The answer to a status write that is only tried."""
-        return self.run(
-            *self.merge(name, {"status": fields}, "--subresource=status", "--dry-run=server", "-o", "json")
-        )
+        return self.run(*self.merge(name, {"status": fields}, "--subresource=status", "--dry-run=server", "-o", "json"))
 
 
 def manifest(kind: str, name: str, spec: Any) -> dict[str, Any]:

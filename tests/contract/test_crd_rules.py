@@ -12,9 +12,7 @@ pytestmark = pytest.mark.cluster
 
 @pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED.keys())
 def test_refuses_what_the_decoder_refuses(kubectl: Kubectl, case: Refused) -> None:
-    told = kubectl.refused(
-        "create", "--dry-run=server", "-f", "-", stdin=manifest("Pipeline", "x", case.spec)
-    )
+    told = kubectl.refused("create", "--dry-run=server", "-f", "-", stdin=manifest("Pipeline", "x", case.spec))
     place = "spec" if "unique" in case.word else case.path
     assert place in told
     assert case.word in told
@@ -76,9 +74,7 @@ def test_a_waiting_object_has_a_status_that_nobody_wrote(kubectl: Kubectl) -> No
 
 
 def test_the_same_manifest_applied_again_changes_nothing(kubectl: Kubectl) -> None:
-    written = job(
-        priority=10, retry_attempt=0, allow_failure=False, params={"image": "b", "env": {}, "args": []}
-    )
+    written = job(priority=10, retry_attempt=0, allow_failure=False, params={"image": "b", "env": {}, "args": []})
     body = manifest("Pipeline", "again", spec(written))
     kubectl.ok("apply", "-f", "-", stdin=body)
     first = kubectl.get("tpl", "again")
@@ -90,9 +86,7 @@ def test_the_same_manifest_applied_again_changes_nothing(kubectl: Kubectl) -> No
 
 
 def test_the_longest_names_are_stored_and_can_be_selected(kubectl: Kubectl) -> None:
-    name = ".".join(["release-candidate-2031-04-17-payment-gateway-hotfix-for-eu-west1"[:63]] * 4)[
-        :253
-    ].rstrip("-.")
+    name = ".".join(["release-candidate-2031-04-17-payment-gateway-hotfix-for-eu-west1"[:63]] * 4)[:253].rstrip("-.")
     kubectl.create("Pipeline", name, spec(job("x" * 63, stage="Build & Test"), stages=["Build & Test"]))
     place = {"pipeline": name, "stageIndex": 0, "index": 0, "run": 1, "clientId": "default"}
     kubectl.create("PipelineJob", "long", place | job("x" * 63, stage="Build & Test"))
@@ -106,9 +100,7 @@ def test_field_selectors(kubectl: Kubectl) -> None:
     kubectl.create("Pipeline", "selected", spec(clientId="acme"))
     kubectl.create("Pipeline", "other", spec(clientId="acme"))
     kubectl.status("tpl/selected", state="CANCELLED")
-    names = kubectl.ok(
-        "get", "tpl", "--field-selector", "status.state=CANCELLED,spec.clientId=acme", "-o", "name"
-    )
+    names = kubectl.ok("get", "tpl", "--field-selector", "status.state=CANCELLED,spec.clientId=acme", "-o", "name")
     assert names.split() == ["pipeline.taskpipeline.dev/selected"]
 
 

@@ -72,15 +72,11 @@ def _pipeline() -> Schema:
     job = spec["properties"]["jobs"]["items"]
     for name, alias in ALIASES.items():
         job["properties"][alias] = deepcopy(job["properties"][name])
-        job["properties"][alias]["description"] = (
-            f"Another spelling of {name}; only one of them may be given."
-        )
+        job["properties"][alias]["description"] = f"Another spelling of {name}; only one of them may be given."
     _explain_patterns(spec)
     job[_VALIDATIONS] = rules.job_item_rules()
     spec[_VALIDATIONS] = rules.pipeline_spec_rules()
-    status = _status(
-        lower(PipelineStatus, keep_defaults=False), {"observedGeneration": -1, "state": State.READY}
-    )
+    status = _status(lower(PipelineStatus, keep_defaults=False), {"observedGeneration": -1, "state": State.READY})
     _list(status, "stages", "atomic")
     _list(status, "failedJobs", "atomic")
     status[_VALIDATIONS] = rules.pipeline_status_rules()
@@ -92,9 +88,7 @@ def _pipeline() -> Schema:
 def _pipelinejob() -> Schema:
     spec = lower(PipelineJobSpec)
     spec[_VALIDATIONS] = rules.immutable_rules(spec["properties"], spec["required"], JOB_EDITABLE)
-    status = _status(
-        lower(PipelineJobStatus, keep_defaults=False), {"state": State.READY, "reason": Reason.QUEUED}
-    )
+    status = _status(lower(PipelineJobStatus, keep_defaults=False), {"state": State.READY, "reason": Reason.QUEUED})
     _list(status, "attempts", "atomic")
     status[_VALIDATIONS] = rules.job_status_rules()
     return _root("One job of one run of a Pipeline, made by the operator when its stage opens.", spec, status)

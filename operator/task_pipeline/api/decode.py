@@ -90,9 +90,7 @@ def _pipeline_faults(raw: dict[str, Any]) -> Iterator[FieldError]:
     stages = raw.get("stages")
     known = [name for name in stages if isinstance(name, str)] if isinstance(stages, list | tuple) else []
     for index, first, name in _repeated(stages):
-        yield FieldError(
-            f"spec.stages[{index}]", _twice(name, f"spec.stages[{first}]", rules.DUPLICATE_STAGE)
-        )
+        yield FieldError(f"spec.stages[{index}]", _twice(name, f"spec.stages[{first}]", rules.DUPLICATE_STAGE))
     jobs = raw.get("jobs")
     jobs = jobs if isinstance(jobs, list | tuple) else []
     for index, first, name in _repeated([job.get("name") if isinstance(job, dict) else None for job in jobs]):
@@ -110,9 +108,7 @@ def _pipeline_faults(raw: dict[str, Any]) -> Iterator[FieldError]:
 def _client_faults(raw: dict[str, Any]) -> Iterator[FieldError]:
     for field in ("namespaces", "allowedKinds"):
         for index, first, name in _repeated(raw.get(field)):
-            yield FieldError(
-                f"spec.{field}[{index}]", _twice(name, f"spec.{field}[{first}]", "remove one of them")
-            )
+            yield FieldError(f"spec.{field}[{index}]", _twice(name, f"spec.{field}[{first}]", "remove one of them"))
 
 
 def _repeated(names: object) -> Iterator[tuple[int, int, str]]:

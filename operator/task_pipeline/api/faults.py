@@ -77,9 +77,7 @@ _TYPES = {
 
 
 def _bound(context: Mapping[str, Any]) -> str:
-    return (
-        f"at least {context['min_length']}" if "min_length" in context else f"at most {context['max_length']}"
-    )
+    return f"at least {context['min_length']}" if "min_length" in context else f"at most {context['max_length']}"
 
 
 def shown(value: object) -> str:

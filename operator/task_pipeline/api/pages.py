@@ -92,9 +92,7 @@ def _listed(states: frozenset[State]) -> str:
 
 def _pipeline_extras() -> Edges:
     """Edges of a Pipeline that need more than the two states, with what they need."""
-    extras = {
-        (old, new): "rerun" for old in State if old in TERMINAL for new in State if new in RERUN_TARGETS
-    }
+    extras = {(old, new): "rerun" for old in State if old in TERMINAL for new in State if new in RERUN_TARGETS}
     for old, news in REPAIR.items():
         for new in news:
             extras[old, new] = "rerun, or edit of the invalid spec of a Pipeline that never started"

@@ -151,8 +151,7 @@ class PipelineSpec(Model):
     )
     cancel: Cancel | None = Field(
         default=None,
-        description="Drain: waiting jobs end CANCELLED and running ones finish. "
-        "Now: running ones are stopped too.",
+        description="Drain: waiting jobs end CANCELLED and running ones finish. Now: running ones are stopped too.",
     )
     fail_fast: bool = Field(
         default=False,
@@ -160,8 +159,7 @@ class PipelineSpec(Model):
     )
     timeout: Seconds | None = Field(
         default=None,
-        description="Seconds the whole run may take from its first launch; then DeadlineExceeded. "
-        "No limit if absent.",
+        description="Seconds the whole run may take from its first launch; then DeadlineExceeded. No limit if absent.",
     )
     ttl_seconds_after_finished: SecondsOrZero | None = Field(
         default=None,

@@ -81,8 +81,7 @@ class PipelineJobSpec(StatusModel):
     )
     cancel: Cancel | None = Field(
         default=None,
-        description="Drain: the job ends CANCELLED if it waits and finishes if it runs. "
-        "Now: it is stopped if it runs.",
+        description="Drain: the job ends CANCELLED if it waits and finishes if it runs. Now: it is stopped if it runs.",
     )
 
 
@@ -104,14 +103,11 @@ class Attempt(StatusModel):
         "absent while it runs.",
     )
     reason: Text | None = Field(default=None, description="Why, as one word; the list is in docs/reasons.md.")
-    message: Message | None = Field(
-        default=None, description="Why, as a sentence, or the last lines of the log."
-    )
+    message: Message | None = Field(default=None, description="Why, as a sentence, or the last lines of the log.")
     exit_code: Int32 | None = Field(default=None, description="Exit code of the main container.")
     charged: bool | None = Field(
         default=None,
-        description="Whether the attempt counts against retryAttempt; "
-        "one lost to the infrastructure does not.",
+        description="Whether the attempt counts against retryAttempt; one lost to the infrastructure does not.",
     )
     workload: WorkloadRef | None = Field(default=None, description="What the attempt launched.")
     node: Text | None = Field(default=None, description="The node it ran on.")

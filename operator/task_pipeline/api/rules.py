@@ -46,9 +46,7 @@ def _words(states: Iterable[State]) -> str:
 def _edges(table: Mapping[State, frozenset[State]]) -> str:
     """The CEL condition that staying, or an edge of `table`, is what happened."""
     parts = ["self.state == oldSelf.state"]
-    parts += [
-        f"(oldSelf.state == '{old}' && self.state in {_words(table[old])})" for old in State if table.get(old)
-    ]
+    parts += [f"(oldSelf.state == '{old}' && self.state in {_words(table[old])})" for old in State if table.get(old)]
     return " || ".join(parts)
 
 
@@ -65,13 +63,9 @@ def job_status_rules() -> list[Rule]:
 
 def pipeline_status_rules() -> list[Rule]:
     """Rules on a Pipeline's status: the edges of a run, the rerun, the repair of a spec."""
-    rerun = (
-        f"({_RUN} > {_OLD_RUN} && oldSelf.state in {_words(TERMINAL)}"
-        f" && self.state in {_words(RERUN_TARGETS)})"
-    )
+    rerun = f"({_RUN} > {_OLD_RUN} && oldSelf.state in {_words(TERMINAL)} && self.state in {_words(RERUN_TARGETS)})"
     repairs = [
-        f"(oldSelf.state == '{old}' && self.state in {_words(new)}"
-        f" && !has(oldSelf.startTime) && {_OLD_RUN} == 1)"
+        f"(oldSelf.state == '{old}' && self.state in {_words(new)} && !has(oldSelf.startTime) && {_OLD_RUN} == 1)"
         for old, new in REPAIR.items()
     ]
     return [
@@ -132,9 +126,7 @@ def pipeline_root_rules() -> list[Rule]:
     ]
 
 
-def immutable_rules(
-    properties: Iterable[str], required: Iterable[str], editable: frozenset[str]
-) -> list[Rule]:
+def immutable_rules(properties: Iterable[str], required: Iterable[str], editable: frozenset[str]) -> list[Rule]:
     """One rule per property of a spec that is neither changed, nor added, nor taken away."""
     needed = frozenset(required)
     rules = []
