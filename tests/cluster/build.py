@@ -102,9 +102,7 @@ def _one_at_a_time(report: Report) -> Iterator[None]:
 def _build(program: Program, target: Path, report: Report) -> None:
     go = golang.toolchain(report)
     module = SOURCES / program.module
-    report.say(
-        f"building {program.name} into {target.parent} (once; {program.cold} if nothing is compiled yet)"
-    )
+    report.say(f"building {program.name} into {target.parent} (once; {program.cold} if nothing is compiled yet)")
     started = time.monotonic()
     with report.step(f"  sources of {program.name} are here"):
         listing = commands.run(

@@ -9,7 +9,7 @@ from typing import Self
 
 import msgspec
 
-from tests.cluster import commands, controlplane, processes, simulated
+from tests.cluster import commands, controlplane, processes, realnode, simulated
 from tests.cluster import state as states
 from tests.cluster.client import Client
 from tests.cluster.config import ClusterError, ClusterRequest, NodeMode
@@ -102,6 +102,10 @@ class Cluster:
     def kubectl(self, *arguments: str, seconds: float = 30.0, check: bool = True) -> str:
         """Standard output of this cluster's kubectl; raises ClusterError when it fails."""
         return commands.run([self.paths.kubectl, *arguments], seconds=seconds, check=check)
+
+    def load_image(self, archive: Path) -> None:
+        """Give the real node the images of an archive as `docker save` writes it."""
+        realnode.load_image(self.paths, archive)
 
     def ended(self) -> list[Process]:
         """Programs that should run and do not."""

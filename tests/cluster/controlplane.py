@@ -76,9 +76,7 @@ def etcd(binary: Path, data: Path, endpoints: Endpoints) -> list[str | Path]:
     ]
 
 
-def api_server(
-    binary: Path, paths: ClusterPaths, endpoints: Endpoints, request: ClusterRequest
-) -> list[str | Path]:
+def api_server(binary: Path, paths: ClusterPaths, endpoints: Endpoints, request: ClusterRequest) -> list[str | Path]:
     """The API server with tokens, RBAC and service accounts."""
     pki = paths.pki
     return [
@@ -100,6 +98,8 @@ def api_server(
         f"--service-account-signing-key-file={pki / 'sa.key'}",
         f"--service-cluster-ip-range={SERVICE_RANGE}",
         "--kubelet-preferred-address-types=Hostname",
+        f"--kubelet-client-certificate={pki / 'client.crt'}",
+        f"--kubelet-client-key={pki / 'client.key'}",
         "--allow-privileged",
         "--max-requests-inflight=3000",
         "--max-mutating-requests-inflight=2000",

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import Cluster, ClusterConfig, NodeMode
+from tests.cluster import Cluster, ClusterConfig, NodeMode, Report
+from tests.cluster.packages import obstacle
 
 
 @contextmanager
@@ -29,4 +30,14 @@ def temporary_cluster(nodes: NodeMode, *, audit: bool = True) -> Iterator[Cluste
 def simulated_cluster() -> Iterator[Cluster]:
     """A cluster with 10 simulated nodes and an audit log."""
     with temporary_cluster(NodeMode.SIMULATED) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def real_cluster() -> Iterator[Cluster]:
+    """A cluster with a real node; skipped on a machine that cannot run one."""
+    reason = obstacle(Report())
+    if reason:
+        pytest.skip(f"no real node on this machine: {reason}")
+    with temporary_cluster(NodeMode.REAL) as cluster:
         yield cluster

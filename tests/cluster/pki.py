@@ -30,13 +30,20 @@ extendedKeyUsage = serverAuth
 subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
 subjectAltName = {names}
+[client]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = clientAuth
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
 """
 
 
 def create(paths: ClusterPaths, addresses: list[str]) -> None:
-    """Write ca.crt, server.crt and server.key, and sa.key with sa.pub for service accounts' tokens.
+    """Write certificates and keys into `paths.pki`.
 
-    All go into `paths.pki`; `addresses` are the IP addresses under which the API server is called.
+    They are ca.crt, server.crt and .key of the API server, client.crt and .key with which it calls the
+    kubelet, sa.key and sa.pub for tokens of service accounts. `addresses` are those of the API server.
     """
     paths.pki.mkdir(parents=True, exist_ok=True)
     paths.pki.chmod(0o700)
@@ -49,7 +56,9 @@ def create(paths: ClusterPaths, addresses: list[str]) -> None:
     try:
         _certificate(config, "ca", ca_key, paths.ca_file, [])
         signer = ["-CA", str(paths.ca_file), "-CAkey", str(ca_key)]
-        _certificate(config, "server", paths.pki / "server.key", paths.pki / "server.crt", signer)
+        for section in ("server", "client"):
+            key, certificate = paths.pki / f"{section}.key", paths.pki / f"{section}.crt"
+            _certificate(config, section, key, certificate, signer)
         service_accounts = paths.pki / "sa.key"
         run(["openssl", "genpkey", *_KEY, "-out", service_accounts])
         run(["openssl", "pkey", "-in", service_accounts, "-pubout", "-out", paths.pki / "sa.pub"])

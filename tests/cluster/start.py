@@ -13,14 +13,27 @@ from pathlib import Path
 
 import msgspec
 
-from tests.cluster import build, controlplane, kubeconfig, pki, ports, processes, simulated, stop
+from tests.cluster import (
+    build,
+    controlplane,
+    kubeconfig,
+    network,
+    packages,
+    pki,
+    ports,
+    processes,
+    realnode,
+    remnants,
+    simulated,
+    stop,
+)
 from tests.cluster import state as states
 from tests.cluster.client import ApiError, Client
 from tests.cluster.config import ClusterError, ClusterRequest, NodeMode
 from tests.cluster.controlplane import Endpoints
 from tests.cluster.paths import ClusterPaths
 from tests.cluster.report import Report
-from tests.cluster.state import ClusterState
+from tests.cluster.state import ClusterState, Network
 
 START_SECONDS = 90.0
 DATA_BYTES = 2 << 30
@@ -45,6 +58,8 @@ class Start:
         try:
             self._files()
             self._control_plane()
+            if self._state.network:
+                self._real_node(self._state.network)
             if self._state.simulated:
                 self._simulated_nodes()
             self._until("the default service account", self._service_account)
@@ -57,9 +72,12 @@ class Start:
         return self._state
 
     def _plan(self) -> tuple[ClusterState, Endpoints]:
-        real, note = False, ""
+        reason = self._reason_against_real_node()
+        real = reason is None
         api, etcd, peer, kubelet = ports.free(4, int(self._paths.id, 16))
-        endpoints = Endpoints(address="127.0.0.1", api=api, etcd=etcd, etcd_peer=peer, kubelet=kubelet)
+        private = network.plan(self._paths, api) if real else None
+        address = private.gateway if private else "127.0.0.1"
+        endpoints = Endpoints(address=address, api=api, etcd=etcd, etcd_peer=peer, kubelet=kubelet)
         state = ClusterState(
             request=self._request,
             marker=f"{self._paths.id}-{secrets.token_hex(8)}",
@@ -68,9 +86,24 @@ class Start:
             data=str(_data_folder(self._paths)),
             real=real,
             simulated=not real or self._request.nodes is NodeMode.BOTH,
-            note=note,
+            note=f"no real containers: {reason}" if reason else "",
+            network=private,
+            kernel=remnants.kernel_settings() if real else {},
         )
         return state, endpoints
+
+    def _reason_against_real_node(self) -> str | None:
+        """Why there will be no real node; raises ClusterError where one was demanded."""
+        wish = self._request.nodes
+        if wish is NodeMode.SIMULATED:
+            return "simulated nodes were asked for"
+        obstacle = packages.obstacle(self._report)
+        if obstacle is None:
+            return None
+        if wish is NodeMode.AUTO:
+            self._report.warn(f"no real node, pods are simulated without containers: {obstacle}")
+            return obstacle
+        raise ClusterError(f"no real node on this machine: {obstacle}; --nodes simulated needs nothing")
 
     def _files(self) -> None:
         paths = self._paths
@@ -85,11 +118,23 @@ class Start:
     def _control_plane(self) -> None:
         binary, paths, endpoints = self._kubernetes, self._paths, self._endpoints
         with self._report.step("API server is ready"):
+            if self._state.network:
+                network.create(self._state.network)
+                self._spawn("containerd", realnode.containerd(paths, self._state.network))
             self._spawn("etcd", controlplane.etcd(binary, Path(self._state.data), endpoints))
             self._spawn("kube-apiserver", controlplane.api_server(binary, paths, endpoints, self._request))
             self._until("the API server", self.client.ready)
         self._spawn("kube-controller-manager", controlplane.controller_manager(binary, paths))
         self._spawn("kube-scheduler", controlplane.scheduler(binary, paths))
+
+    def _real_node(self, private: Network) -> None:
+        paths = self._paths
+        with self._report.step("a real node is ready"):
+            self._until("containerd", lambda: realnode.serving(paths))
+            realnode.load_own_images(paths)
+            port = self._endpoints.kubelet
+            self._spawn("kubelet", realnode.kubelet(self._kubernetes, paths, private, port))
+            self._until("the real node", lambda: realnode.ready(self.client))
 
     def _simulated_nodes(self) -> None:
         kwok = build.built(build.KWOK, self._report)
@@ -134,9 +179,7 @@ class Start:
                 if not processes.alive(process):
                     raise ClusterError(processes.dead_report(process))
             if time.monotonic() > deadline:
-                raise ClusterError(
-                    f"{what}: not ready after {START_SECONDS:.0f} s; the logs are in {self._paths.logs}"
-                )
+                raise ClusterError(f"{what}: not ready after {START_SECONDS:.0f} s; the logs are in {self._paths.logs}")
             time.sleep(0.05)
 
 

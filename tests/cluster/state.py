@@ -36,6 +36,7 @@ class Network(msgspec.Struct, frozen=True):
     bridge: str
     subnet: str
     gateway: str
+    api_port: int
 
 
 class ClusterState(msgspec.Struct, frozen=True):
@@ -54,6 +55,9 @@ class ClusterState(msgspec.Struct, frozen=True):
     note: str = ""
     """Why there is no real node where one was wished for."""
     network: Network | None = None
+    """Only with a real node."""
+    kernel: dict[str, str] = {}
+    """Kernel settings as they were before the kubelet changed them, by path under /proc/sys."""
     processes: tuple[Process, ...] = ()
     complete: bool = False
     """False while `up` is at work, and for ever if it was killed."""

@@ -7,7 +7,7 @@ already is no error. Nothing is stopped that does not carry this cluster's numbe
 import shutil
 from pathlib import Path
 
-from tests.cluster import processes
+from tests.cluster import processes, remnants
 from tests.cluster.paths import ClusterPaths
 from tests.cluster.state import ClusterState
 
@@ -22,7 +22,11 @@ def stop(paths: ClusterPaths, state: ClusterState, *, keep_logs: bool = False) -
     """
     processes.stop(state.processes, GRACE_SECONDS)
     processes.stop(processes.marked(state.marker), GRACE_SECONDS)
+    if state.real:
+        remnants.kill_containers(paths)
+        remnants.remove(paths, state)
     _remove(Path(state.data))
+    _remove(paths.run)
     for path in paths.owned():
         if path != paths.state and not (keep_logs and path == paths.logs):
             _remove(path)
