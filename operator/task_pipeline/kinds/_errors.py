@@ -95,4 +95,7 @@ def _pattern(pattern: str) -> str:
 
 
 def _either(messages: Sequence[str]) -> str:
-    return " or ".join([messages[0], *(message.removeprefix("must be ") for message in messages[1:])])
+    """The messages of one place in one: what it may be, or all that is wrong with it."""
+    if all(message.startswith("must be ") for message in messages):
+        return " or ".join([messages[0], *(message.removeprefix("must be ") for message in messages[1:])])
+    return "; ".join(messages)

@@ -22,6 +22,7 @@ from task_pipeline.kinds._errors import ROOT, field_errors, heads
 ENTRY_POINT_GROUP = "task_pipeline.kinds"
 BUILT_IN: tuple[JobKind, ...] = (shell.KIND, k8s_job.KIND, k8s_deployment.KIND)
 
+_BUILT_IN_SOURCE = "task_pipeline itself"
 _MEMBERS = ("problems", "launch", "workload_name", "observe", "resource", "reads_current", "rights")
 
 
@@ -29,19 +30,11 @@ class InvalidKind(RuntimeError):
     """A kind that cannot be used; the message names it and what is wrong with it."""
 
 
-class UnknownKind(LookupError):
-    """No such kind or version; `field` is `kind` or `version`, the text lists those that are known."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
-
-
 def load_kinds(built_in: Iterable[JobKind], plugins: Iterable[EntryPoint]) -> Mapping[str, JobKind]:
     """All kinds by name; raises InvalidKind when one is unusable or a name is taken twice."""
     kinds: dict[str, JobKind] = {}
     sources: dict[str, str] = {}
-    found = [(kind, ROOT_SOURCE) for kind in built_in]
+    found = [(kind, _BUILT_IN_SOURCE) for kind in built_in]
     found += [(_load(plugin), f"{plugin.name} = {plugin.value}") for plugin in plugins]
     for kind, source in found:
         _check(kind, source)
@@ -50,9 +43,6 @@ def load_kinds(built_in: Iterable[JobKind], plugins: Iterable[EntryPoint]) -> Ma
         kinds[kind.name] = kind
         sources[kind.name] = source
     return MappingProxyType(kinds)
-
-
-ROOT_SOURCE = "task_pipeline"
 
 
 def _load(plugin: EntryPoint) -> JobKind:
@@ -83,23 +73,33 @@ def _check(kind: Any, source: str) -> None:
 KINDS: Mapping[str, JobKind] = load_kinds(BUILT_IN, entry_points(group=ENTRY_POINT_GROUP))
 
 
-def find(kind: str, version: str, kinds: Mapping[str, JobKind] = KINDS) -> tuple[JobKind, type[BaseModel]]:
-    """The kind and the params model of that version; raises UnknownKind, which lists what is known."""
+def find(kind: str, version: str, kinds: Mapping[str, JobKind] = KINDS) -> tuple[JobKind, type[BaseModel]] | str:
+    """The kind and the params model of that version, or why there is none, with those that are known."""
+    found = _find(kind, version, kinds)
+    return found.message if isinstance(found, FieldError) else found
+
+
+def _find(kind: str, version: str, kinds: Mapping[str, JobKind]) -> tuple[JobKind, type[BaseModel]] | FieldError:
     found = kinds.get(kind)
     if found is None:
-        near = suggestion(kind, kinds)
-        raise UnknownKind("kind", f'unknown kind "{cut(kind)}"{near}; known: {", ".join(sorted(kinds))}')
+        message = f'unknown kind "{cut(kind)}"{suggestion(kind, kinds)}; known: {", ".join(sorted(kinds))}'
+        return FieldError("kind", message)
     model = found.versions.get(version)
     if model is None:
-        known = ", ".join(found.versions)
-        raise UnknownKind("version", f'kind {kind} has no version "{cut(version)}"; known: {known}')
+        message = f'kind {kind} has no version "{cut(version)}"; known: {", ".join(found.versions)}'
+        return FieldError("version", message)
     return found, model
 
 
 def parse(kind: str, version: str, params: Mapping[str, Any], kinds: Mapping[str, JobKind] = KINDS) -> BaseModel:
-    """`params` as their model. For params that `check_params` found right; raises UnknownKind or ValidationError."""
-    _, model = find(kind, version, kinds)
-    return model.model_validate(params, by_alias=True, by_name=False)
+    """`params` as their model, for params that `check_params` found right.
+
+    Raises LookupError for an unknown kind or version, and pydantic's ValidationError, which repeats no value.
+    """
+    found = _find(kind, version, kinds)
+    if isinstance(found, FieldError):
+        raise LookupError(found.message)
+    return found[1].model_validate(params, by_alias=True, by_name=False)
 
 
 def check_params(
@@ -110,12 +110,12 @@ def check_params(
     kinds: Mapping[str, JobKind] = KINDS,
 ) -> tuple[FieldError, ...]:
     """Every fault of `params` at once, with paths such as `params.env.X`, `kind` or `version`; () if right."""
-    try:
-        job_kind, model = find(kind, version, kinds)
-    except UnknownKind as error:
-        return (FieldError(error.field, str(error)),)
+    found = _find(kind, version, kinds)
+    if isinstance(found, FieldError):
+        return (found,)
     if not isinstance(params, Mapping):
         return (FieldError(ROOT, "must be a map"),)
+    job_kind, model = found
     faults: tuple[FieldError, ...] = ()
     try:
         parsed: BaseModel | None = model.model_validate(params, by_alias=True, by_name=False)
@@ -125,12 +125,12 @@ def check_params(
     if parsed is None:
         return faults
     broken = heads(faults)
-    found = (FieldError(f"{ROOT}.{path}", message) for path, message in job_kind.problems(parsed, defaults))
-    return (*faults, *(fault for fault in found if not heads([fault]) & broken))
+    between = (FieldError(f"{ROOT}.{path}", message) for path, message in job_kind.problems(parsed, defaults))
+    return (*faults, *(fault for fault in between if not heads([fault]) & broken))
 
 
 def _sound_part(model: type[BaseModel], params: Mapping[str, Any], broken: frozenset[str]) -> BaseModel | None:
-    """`params` without their broken fields, so that the checks between the others run as well; None if impossible."""
+    """`params` without their broken fields, so that the checks between the others run too; None if impossible."""
     sound = {name: value for name, value in params.items() if name not in broken}
     try:
         return model.model_validate(sound, by_alias=True, by_name=False)
