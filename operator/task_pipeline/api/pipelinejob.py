@@ -139,6 +139,10 @@ class PipelineJobStatus(StatusModel):
     )
     message: Message | None = Field(default=None, description="Why, as a sentence for people.")
     attempt: Count = Field(default=0, description="Number of the latest attempt, from 1; 0: none yet.")
+    failures: Count = Field(
+        default=0,
+        description="Attempts that counted against retryAttempt; the list below is cut, this is not.",
+    )
     attempts: tuple[Attempt, ...] = Field(
         default=(),
         strict=False,
@@ -150,7 +154,7 @@ class PipelineJobStatus(StatusModel):
         default=None,
         description="The next attempt does not start before this time.",
     )
-    start_time: Timestamp | None = Field(default=None, description="Launch of the first attempt.")
+    start_time: Timestamp | None = Field(default=None, description="Launch of the latest attempt.")
     completion_time: Timestamp | None = Field(default=None, description="When the final state was reached.")
     progress: Progress | None = Field(default=None, description="What the work reports about itself.")
     result: dict[str, Any] | None = Field(default=None, description="What the work returns, at most 4 KiB.")

@@ -30,5 +30,6 @@ def set_up(level: str) -> None:
     else:
         handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("kopf", "kopf.objects", "asyncio", "aiohttp.access"):
+    for noisy in ("kopf", "asyncio", "aiohttp.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # signals are ours, it warns of that
