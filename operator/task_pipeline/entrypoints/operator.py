@@ -211,3 +211,7 @@ def _stop_on_signals() -> asyncio.Event:
 
 def _plain(error: pydantic.ValidationError) -> str:
     return "\n".join(f"  {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors())
+
+
+if __name__ == "__main__":
+    main()
