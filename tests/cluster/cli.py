@@ -37,10 +37,11 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> None:
         """Run the command, SIGTERM meaning the same as Ctrl-C."""
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
         try:
             super().invoke(ctx)
-        except ClusterError as error:
+        except (ClusterError, OSError) as error:
             Report().error(str(error))
             sys.exit(1)
         except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 Rule: a folder holds at most one cluster. `up` is idempotent; one command at a time works on a folder.
 """
 
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -46,6 +47,8 @@ class Cluster:
 
         Raises ClusterError when it cannot be started, or runs with another request.
         """
+        if sys.platform != "linux":
+            raise ClusterError("the local cluster needs Linux; elsewhere set KUBECONFIG to a cluster")
         config, report = config or ClusterConfig(), report or Report()
         paths, request = ClusterPaths(config.dir), config.request()
         with states.locked(paths, report):
@@ -150,7 +153,7 @@ def _running(paths: ClusterPaths, request: ClusterRequest, report: Report) -> Cl
         stop(paths, state)
         return None
     if not _serves(state, request):
-        raise ClusterError(f"{paths.root}: a cluster with {state.request} runs here; stop it first (`down`)")
+        raise ClusterError(f"{paths.root}: another sort of cluster runs here ({state.request}); `down` stops it")
     return state
 
 

@@ -27,12 +27,10 @@ NODE_GRACE = "20m"
 
 
 class Endpoints(msgspec.Struct, frozen=True):
-    """Where the control plane listens: one address for the API server, ports on it and on loopback."""
+    """Where the API server (`api`) and the kubelet of a real node listen."""
 
     address: str
     api: int
-    etcd: int
-    etcd_peer: int
     kubelet: int
 
     @property
@@ -58,31 +56,35 @@ def write_users(paths: ClusterPaths, state: ClusterState) -> None:
         kubeconfig.write(target, kubeconfig.document(state.server, paths.ca_file, name, tokens[name]))
 
 
-def etcd(binary: Path, data: Path, endpoints: Endpoints) -> list[str | Path]:
-    """etcd for tests: no waiting for the disk, since the data dies with the cluster."""
-    client, peer = f"http://127.0.0.1:{endpoints.etcd}", f"http://127.0.0.1:{endpoints.etcd_peer}"
+def etcd(binary: Path, state: ClusterState) -> list[str | Path]:
+    """etcd for tests: no waiting for the disk, since the data dies with the cluster.
+
+    It asks nobody who he is, so it listens on sockets in a folder that only this user can enter.
+    """
+    client, peer = _etcd_url(state), f"unix://{state.private}/peer"
     return [
         binary,
         "etcd",
-        f"--data-dir={data}",
+        "--name=local",
+        f"--data-dir={state.data}",
         f"--listen-client-urls={client}",
         f"--advertise-client-urls={client}",
         f"--listen-peer-urls={peer}",
         f"--initial-advertise-peer-urls={peer}",
-        f"--initial-cluster=default={peer}",
+        f"--initial-cluster=local={peer}",
         "--quota-backend-bytes=8589934592",
         "--unsafe-no-fsync",
         "--log-level=warn",
     ]
 
 
-def api_server(binary: Path, paths: ClusterPaths, endpoints: Endpoints, request: ClusterRequest) -> list[str | Path]:
+def api_server(binary: Path, paths: ClusterPaths, endpoints: Endpoints, state: ClusterState) -> list[str | Path]:
     """The API server with tokens, RBAC and service accounts."""
     pki = paths.pki
     return [
         binary,
         "kube-apiserver",
-        f"--etcd-servers=http://127.0.0.1:{endpoints.etcd}",
+        f"--etcd-servers={_etcd_url(state)}",
         f"--bind-address={endpoints.address}",
         f"--advertise-address={endpoints.address}",
         f"--secure-port={endpoints.api}",
@@ -103,7 +105,7 @@ def api_server(binary: Path, paths: ClusterPaths, endpoints: Endpoints, request:
         "--allow-privileged",
         "--max-requests-inflight=3000",
         "--max-mutating-requests-inflight=2000",
-        *_audit(paths, request),
+        *_audit(paths, state.request),
     ]
 
 
@@ -135,6 +137,10 @@ def scheduler(binary: Path, paths: ClusterPaths) -> list[str | Path]:
         "--leader-elect=false",
         *UNLIMITED,
     ]
+
+
+def _etcd_url(state: ClusterState) -> str:
+    return f"unix://{state.private}/client"
 
 
 def _groups(request: ClusterRequest) -> dict[str, tuple[str, ...]]:

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import Cluster, ClusterConfig, NodeMode, Report
+from tests.cluster import Cluster, ClusterConfig, NodeMode, Report, build
 from tests.cluster.packages import obstacle
 
 
 @contextmanager
 def temporary_cluster(nodes: NodeMode, *, audit: bool = True) -> Iterator[Cluster]:
     """A cluster in a folder of its own, gone when the block ends."""
+    if not all(program.path().exists() for program in (build.KUBERNETES, build.KWOK)):
+        pytest.fail("build the cluster's programs first, it takes minutes: python -m tests.cluster build")
     with tempfile.TemporaryDirectory(prefix="task-pipeline-") as folder:
         cluster = Cluster.up(ClusterConfig(dir=Path(folder) / "cluster", nodes=nodes, audit=audit))
         try:

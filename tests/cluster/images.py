@@ -6,6 +6,7 @@ Rule: nothing is downloaded; the same busybox always gives the same bytes.
 import hashlib
 import io
 import json
+import platform
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.cluster.commands import run
 BUSYBOX = "docker.io/library/busybox:1.36"
 PAUSE = "localhost/pause:1"
 _FOLDERS = ("bin", "dev", "etc", "home", "proc", "root", "sbin", "sys", "tmp", "usr", "usr/bin", "usr/sbin", "var")
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _FILES = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/home:/bin/false\n",
     "etc/group": "root:x:0:\nnogroup:x:65534:\n",
@@ -54,7 +56,7 @@ def write_image(archive: Path, name: str, layer: bytes, config: dict[str, Any]) 
     """Write an archive with one image of one layer."""
     digest = hashlib.sha256(layer).hexdigest()
     description = {
-        "architecture": run(["dpkg", "--print-architecture"]).strip(),
+        "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
         "os": "linux",
         "created": "1970-01-01T00:00:00Z",
         "config": {"Env": ["PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"], **config},

@@ -37,7 +37,6 @@ class ClusterPaths:
         self.programs = self.root / "bin"
         self.node = self.root / "node"
         self.run = Path("/run") / f"task-pipeline-{self.id}"
-        self.memory = Path("/dev/shm") / f"task-pipeline-{self.id}"
         self.bridge = f"tp{self.id}"
 
     @property

@@ -7,6 +7,7 @@ error, Ctrl-C) stops everything again and keeps only the logs.
 import os
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,6 +38,7 @@ from tests.cluster.state import ClusterState, Network
 
 START_SECONDS = 90.0
 DATA_BYTES = 2 << 30
+MEMORY = Path("/dev/shm")
 
 
 class Start:
@@ -48,6 +50,7 @@ class Start:
         self._report = report
         self._kubernetes = build.built(build.KUBERNETES, report)
         self._state, self._endpoints = self._plan()
+        self._kwok = build.built(build.KWOK, report) if self._state.simulated else None
         self._client: Client | None = None
 
     def run(self) -> ClusterState:
@@ -60,8 +63,8 @@ class Start:
             self._control_plane()
             if self._state.network:
                 self._real_node(self._state.network)
-            if self._state.simulated:
-                self._simulated_nodes()
+            if self._kwok:
+                self._simulated_nodes(self._kwok)
             self._until("the default service account", self._service_account)
             self._record(msgspec.structs.replace(self._state, complete=True))
         except BaseException:
@@ -74,20 +77,22 @@ class Start:
     def _plan(self) -> tuple[ClusterState, Endpoints]:
         reason = self._reason_against_real_node()
         real = reason is None
-        api, etcd, peer, kubelet = ports.free(4, int(self._paths.id, 16))
-        private = network.plan(self._paths, api) if real else None
-        address = private.gateway if private else "127.0.0.1"
-        endpoints = Endpoints(address=address, api=api, etcd=etcd, etcd_peer=peer, kubelet=kubelet)
+        api, kubelet = ports.free(2, int(self._paths.id, 16))
+        net = network.plan(self._paths, api) if real else None
+        address = net.gateway if net else "127.0.0.1"
+        endpoints = Endpoints(address=address, api=api, kubelet=kubelet)
+        private = _private_folder(self._paths)
         state = ClusterState(
             request=self._request,
             marker=f"{self._paths.id}-{secrets.token_hex(8)}",
             server=endpoints.server,
             tokens=controlplane.new_tokens(self._request),
-            data=str(_data_folder(self._paths)),
+            private=str(private),
+            data=str(_data_folder(self._paths, private)),
             real=real,
             simulated=not real or self._request.nodes is NodeMode.BOTH,
             note=f"no real containers: {reason}" if reason else "",
-            network=private,
+            network=net,
             kernel=remnants.kernel_settings() if real else {},
         )
         return state, endpoints
@@ -109,7 +114,8 @@ class Start:
         paths = self._paths
         shutil.rmtree(paths.logs, ignore_errors=True)
         states.save(paths, self._state)
-        Path(self._state.data).mkdir(mode=0o700, parents=True)
+        for folder in (self._state.private, self._state.data):
+            Path(folder).mkdir(mode=0o700)
         addresses = ["127.0.0.1", controlplane.SERVICE_ADDRESS, self._endpoints.address]
         pki.create(paths, sorted(set(addresses)))
         controlplane.write_users(paths, self._state)
@@ -121,23 +127,23 @@ class Start:
             if self._state.network:
                 network.create(self._state.network)
                 self._spawn("containerd", realnode.containerd(paths, self._state.network))
-            self._spawn("etcd", controlplane.etcd(binary, Path(self._state.data), endpoints))
-            self._spawn("kube-apiserver", controlplane.api_server(binary, paths, endpoints, self._request))
+            self._spawn("etcd", controlplane.etcd(binary, self._state))
+            api_server = controlplane.api_server(binary, paths, endpoints, self._state)
+            self._spawn("kube-apiserver", api_server)
             self._until("the API server", self.client.ready)
         self._spawn("kube-controller-manager", controlplane.controller_manager(binary, paths))
         self._spawn("kube-scheduler", controlplane.scheduler(binary, paths))
 
-    def _real_node(self, private: Network) -> None:
+    def _real_node(self, net: Network) -> None:
         paths = self._paths
         with self._report.step("a real node is ready"):
             self._until("containerd", lambda: realnode.serving(paths))
             realnode.load_own_images(paths)
             port = self._endpoints.kubelet
-            self._spawn("kubelet", realnode.kubelet(self._kubernetes, paths, private, port))
+            self._spawn("kubelet", realnode.kubelet(self._kubernetes, paths, net, port))
             self._until("the real node", lambda: realnode.ready(self.client))
 
-    def _simulated_nodes(self) -> None:
-        kwok = build.built(build.KWOK, self._report)
+    def _simulated_nodes(self, kwok: Path) -> None:
         count = self._request.simulated_nodes
         with self._report.step(f"{count} simulated nodes are ready"):
             self._spawn("kwok", simulated.kwok(kwok, self._paths))
@@ -183,9 +189,13 @@ class Start:
             time.sleep(0.05)
 
 
-def _data_folder(paths: ClusterPaths) -> Path:
-    """Memory where there is room for etcd's data, else the cluster's folder."""
-    memory = paths.memory.parent
-    if not os.access(memory, os.W_OK) or shutil.disk_usage(memory).free < DATA_BYTES:
-        return paths.root / "etcd"
-    return paths.memory
+def _private_folder(paths: ClusterPaths) -> Path:
+    """A folder in memory where that can be written, else in the folder for temporary files."""
+    base = MEMORY if os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+    return base / f"task-pipeline-{paths.id}"
+
+
+def _data_folder(paths: ClusterPaths, private: Path) -> Path:
+    """In memory where there is room for etcd's data, else in the cluster's folder."""
+    in_memory = private.is_relative_to(MEMORY) and shutil.disk_usage(MEMORY).free >= DATA_BYTES
+    return private / "etcd" if in_memory else paths.root / "etcd"

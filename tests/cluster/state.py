@@ -48,6 +48,8 @@ class ClusterState(msgspec.Struct, frozen=True):
     server: str
     tokens: dict[str, str]
     """Token of each user by name."""
+    private: str
+    """Folder of etcd's sockets; a short path, since a socket's path holds 107 characters."""
     data: str
     """Folder of etcd's data."""
     real: bool

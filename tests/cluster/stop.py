@@ -25,7 +25,7 @@ def stop(paths: ClusterPaths, state: ClusterState, *, keep_logs: bool = False) -
     if state.real:
         remnants.kill_containers(paths)
         remnants.remove(paths, state)
-    _remove(Path(state.data))
+    _remove(Path(state.private))
     _remove(paths.run)
     for path in paths.owned():
         if path != paths.state and not (keep_logs and path == paths.logs):
