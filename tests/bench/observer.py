@@ -62,5 +62,3 @@ class Observer:
             if sighting.ended is None and self._over(thing):
                 sighting.ended = now
             self.changed.set()
-
-

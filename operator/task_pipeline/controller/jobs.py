@@ -173,8 +173,7 @@ class JobReconciler:
             return
         self._gone.discard(reference.uid)
         view = self._tools.store.workload(job.hash, reference.uid)
-        alive = isinstance(view, PodView) and view.status.phase in ("Pending", "Running")
-        if alive and view is not None and view.metadata.deletion_timestamp is None:
+        if isinstance(view, PodView) and view.metadata.deletion_timestamp is None and _still_runs(view):
             await self._stop(job)
 
     async def _rolled_back(self, job: JobRecord, status: JobStatus) -> JobStatus:
@@ -184,6 +183,11 @@ class JobReconciler:
             return status
         done = await self._tools.backend.roll_back(job.namespace, reference.name, reference.uid)
         return replace(status, message=f"{status.message or status.reason}; {done}"[:1024])
+
+
+def _still_runs(pod: PodView) -> bool:
+    """Whether a container runs. The phase does not tell: it stays Running until the kubelet has tidied up as well."""
+    return any(container.state.running is not None for container in pod.status.container_statuses)
 
 
 def _wants_rollback(job: JobRecord, reference: WorkloadRef) -> bool:

@@ -68,7 +68,7 @@ async def _patiently(cluster: HttpCluster, document: dict[str, Any]) -> None:
 
 
 def _established(raw: bytes) -> bool:
-    conditions = msgspec.json.decode(raw).get("status", {}).get("conditions", [])
+    conditions = msgspec.json.decode(raw).get("status", {}).get("conditions") or ()  # null before it is taken up
     return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
 
 
