@@ -9,36 +9,17 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from tests.cluster import network, packages
+from tests.cluster import kernel, network, packages
 from tests.cluster.commands import run
 from tests.cluster.config import ClusterError
 from tests.cluster.paths import ClusterPaths
 from tests.cluster.realnode import NodeFiles
 from tests.cluster.state import ClusterState
 
-# The kubelet sets these to values of a server (a panic restarts the machine); they are given back.
-KERNEL_SETTINGS = (
-    "vm/overcommit_memory",
-    "vm/panic_on_oom",
-    "kernel/panic",
-    "kernel/panic_on_oops",
-    "kernel/keys/root_maxkeys",
-    "kernel/keys/root_maxbytes",
-)
-_SYSTEM = Path("/proc/sys")
 _RESULTS = Path("/var/lib/cni/results")
 _LINKS = Path("/var/log/containers")
 _KUBELET = (Path("/var/lib/kubelet/device-plugins"), Path("/var/lib/kubelet"))
 _SHIMS = (Path("/run/containerd/s"), Path("/run/containerd"))
-
-
-def kernel_settings() -> dict[str, str]:
-    """The present values of what the kubelet will change."""
-    found = {}
-    for name in KERNEL_SETTINGS:
-        with suppress(OSError):
-            found[name] = (_SYSTEM / name).read_text().strip()
-    return found
 
 
 def kill_containers(paths: ClusterPaths) -> None:
@@ -63,9 +44,7 @@ def remove(paths: ClusterPaths, state: ClusterState) -> None:
     for folder in _shared_folders():
         with suppress(OSError):
             folder.rmdir()
-    for name, value in state.kernel.items():
-        with suppress(OSError):
-            (_SYSTEM / name).write_text(value)
+    kernel.give_back(paths.id)
 
 
 def _unmount(paths: ClusterPaths) -> None:

@@ -17,6 +17,7 @@ import msgspec
 from tests.cluster import (
     build,
     controlplane,
+    kernel,
     kubeconfig,
     network,
     packages,
@@ -24,7 +25,6 @@ from tests.cluster import (
     ports,
     processes,
     realnode,
-    remnants,
     simulated,
     stop,
 )
@@ -93,7 +93,6 @@ class Start:
             simulated=not real or self._request.nodes is NodeMode.BOTH,
             note=f"no real containers: {reason}" if reason else "",
             network=net,
-            kernel=remnants.kernel_settings() if real else {},
         )
         return state, endpoints
 
@@ -125,6 +124,7 @@ class Start:
         binary, paths, endpoints = self._kubernetes, self._paths, self._endpoints
         with self._report.step("API server is ready"):
             if self._state.network:
+                kernel.keep(paths.id)
                 network.create(self._state.network)
                 self._spawn("containerd", realnode.containerd(paths, self._state.network))
             self._spawn("etcd", controlplane.etcd(binary, self._state))

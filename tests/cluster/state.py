@@ -58,8 +58,6 @@ class ClusterState(msgspec.Struct, frozen=True):
     """Why there is no real node where one was wished for."""
     network: Network | None = None
     """Only with a real node."""
-    kernel: dict[str, str] = {}
-    """Kernel settings as they were before the kubelet changed them, by path under /proc/sys."""
     processes: tuple[Process, ...] = ()
     complete: bool = False
     """False while `up` is at work, and for ever if it was killed."""

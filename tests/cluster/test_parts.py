@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.cluster import ClusterError, build, golang, images, ports, processes
+from tests.cluster import ClusterError, build, golang, images, kernel, ports, processes
 from tests.cluster import state as states
 from tests.cluster.config import ClusterRequest
 from tests.cluster.paths import ClusterPaths
@@ -146,6 +146,24 @@ def test_go_must_be_new_enough(tmp_path: Path, version: str, enough: bool) -> No
     go.chmod(0o755)
     assert golang.new_enough(go) is enough
     assert not golang.new_enough(tmp_path / "missing")
+
+
+def test_kernel_settings_come_back_with_the_end_of_the_last_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = tmp_path / "panic"
+    setting.write_text("1\n")
+    monkeypatch.setattr(kernel, "SYSTEM", tmp_path)
+    monkeypatch.setattr(kernel, "SETTINGS", ("panic",))
+    monkeypatch.setattr(kernel, "KEPT", tmp_path / "kept.json")
+    kernel.keep("a")
+    setting.write_text("10\n")
+    kernel.keep("b")
+    kernel.give_back("a")
+    assert setting.read_text() == "10\n"
+    kernel.give_back("b")
+    assert setting.read_text() == "1"
+    assert not kernel.KEPT.exists()
 
 
 def test_an_image_has_the_same_bytes_each_time(tmp_path: Path) -> None:
