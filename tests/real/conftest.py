@@ -1,0 +1,64 @@
+"""A real API server with simulated nodes, our CRDs, and one operator at a time."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import Cluster
+from tests.contract.kubectl import Kubectl
+from tests.operators import OperatorProcess, install
+from tests.real.proxy import Proxy, through
+
+SETTINGS = {"TASK_PIPELINE_RETRY_BACKOFF": "0.2"}
+
+
+@pytest.fixture(scope="session")
+def installed(simulated_cluster: Cluster) -> Cluster:
+    """The cluster with CRDs, the operator's namespace and the client `default`."""
+    install(simulated_cluster.kubeconfig)
+    return simulated_cluster
+
+
+@pytest.fixture
+def kubectl(installed: Cluster) -> Iterator[Kubectl]:
+    """kubectl in a namespace of its own."""
+    admin = Kubectl(installed.paths.kubectl)
+    name = f"real-{secrets.token_hex(4)}"
+    admin.ok("create", "namespace", name)
+    yield Kubectl(installed.paths.kubectl, name)
+    admin.ok("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def new_operator(installed: Cluster, tmp_path: Path) -> Iterator[Callable[..., OperatorProcess]]:
+    """Makes operators, not started yet; what still runs at the end is ended, and its log must hold no fault."""
+    made: list[OperatorProcess] = []
+
+    def make(*, kubeconfig: Path | None = None, **settings: str) -> OperatorProcess:
+        log = tmp_path / f"operator-{len(made)}.log"
+        log.touch()
+        made.append(OperatorProcess(kubeconfig or installed.kubeconfig, log, SETTINGS | settings))
+        return made[-1]
+
+    yield make
+    for operator in made:
+        if operator.running:
+            operator.stop()
+        assert "a fault in the operator" not in operator.log.read_text(), operator.tail()
+
+
+@pytest.fixture
+def operator(new_operator: Callable[..., OperatorProcess]) -> OperatorProcess:
+    """One running operator."""
+    made = new_operator()
+    made.start()
+    return made
+
+
+@pytest.fixture
+def proxy(installed: Cluster, tmp_path: Path) -> Iterator[tuple[Proxy, Path]]:
+    """A switch between operator and API server, and the kubeconfig that leads through it."""
+    with Proxy(installed.server) as switch:
+        yield switch, through(installed.kubeconfig, switch, tmp_path / "kubeconfig")
