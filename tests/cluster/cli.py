@@ -70,7 +70,7 @@ def up(folder: Path, nodes: str, audit: bool) -> None:
     report = Report()
     started = time.monotonic()
     cluster = Cluster.up(ClusterConfig(dir=folder, nodes=NodeMode(nodes), audit=audit), report)
-    if cluster.state.note and nodes != NodeMode.SIMULATED:
+    if cluster.state.note:
         report.warn(cluster.state.note)
     if cluster.fresh:
         report.say(f"the cluster runs ({time.monotonic() - started:.1f} s); use it with")

@@ -3,10 +3,11 @@
 Rule: a folder holds at most one cluster. `up` is idempotent; one command at a time works on a folder.
 """
 
+import json
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 
@@ -18,7 +19,7 @@ from tests.cluster.paths import CHECKOUT, ClusterPaths
 from tests.cluster.report import Report
 from tests.cluster.start import Start
 from tests.cluster.state import ClusterState, Process
-from tests.cluster.stop import stop
+from tests.cluster.stop import stop, stop_orphans
 
 
 class ClusterConfig(ClusterRequest, frozen=True, kw_only=True):
@@ -89,6 +90,16 @@ class Cluster:
         """The API server's audit log, one JSON document per line; empty unless asked for."""
         return self.paths.audit_log
 
+    def audit_events(self, since: int = 0) -> list[dict[str, Any]]:
+        """The requests that the audit log holds, one entry per answer (and one per beginning watch).
+
+        `since` leaves out the first bytes of the log: its size when the counting began. An entry may come
+        a moment after its answer, so counts are to be polled.
+        """
+        with self.audit_log.open("rb") as file:
+            file.seek(since)
+            return [json.loads(line) for line in file if line.endswith(b"\n")]
+
     @property
     def client(self) -> Client:
         """A small client of the user `admin`."""
@@ -134,30 +145,40 @@ def down(folder: Path, report: Report) -> bool:
     """Stop the folder's cluster, complete or not, and remove it; says whether there was one."""
     paths = ClusterPaths(folder)
     if not paths.root.is_dir():
-        return False
+        return stop_orphans(paths)
     with states.locked(paths, report):
         state = states.load(paths)
         if state is not None:
             stop(paths, state)
+        found = state is not None or stop_orphans(paths)
         with suppress(OSError):
             paths.root.rmdir()
-    return state is not None
+    return found
 
 
 def _running(paths: ClusterPaths, request: ClusterRequest, report: Report) -> ClusterState | None:
     state = states.load(paths)
     if state is None:
+        if stop_orphans(paths):
+            report.say(f"{paths.root}: stopped what still ran for this folder")
         return None
     if not state.complete or not Cluster(paths, state).healthy():
         report.say(f"{paths.root}: removing what an earlier start has left")
         stop(paths, state)
         return None
     if not _serves(state, request):
-        raise ClusterError(f"{paths.root}: another sort of cluster runs here ({state.request}); `down` stops it")
+        raise ClusterError(f"{paths.root}: a cluster of another sort runs here; stop it first with `down`")
     return state
 
 
 def _serves(state: ClusterState, request: ClusterRequest) -> bool:
-    if request.nodes is NodeMode.AUTO:
-        request = msgspec.structs.replace(request, nodes=state.request.nodes)
-    return state.request == request
+    """Whether what runs is what was asked for; an audit log that nobody asked for does no harm."""
+    wished = {
+        NodeMode.AUTO: True,
+        NodeMode.REAL: state.real and not state.simulated,
+        NodeMode.SIMULATED: not state.real,
+        NodeMode.BOTH: state.real and state.simulated,
+    }
+    runs = state.request
+    same = msgspec.structs.replace(request, nodes=runs.nodes, audit=request.audit or runs.audit) == runs
+    return wished[request.nodes] and same

@@ -34,16 +34,24 @@ def create(network: Network) -> None:
         run(["iptables", "-w", "-t", table, "-I", chain, *rule])
 
 
-def remove(network: Network) -> None:
-    """Take away the rules and the bridge; what is not there is no error.
+def remove(bridge: str) -> None:
+    """Take away a bridge and the rules that name it; what is not there is no error.
 
     Raises ClusterError when the bridge is still there afterwards.
     """
-    for table, chain, rule in _rules(network):
-        run(["iptables", "-w", "-t", table, "-D", chain, *rule], check=False)
-    run(["ip", "link", "delete", network.bridge], check=False)
-    if Path("/sys/class/net", network.bridge).exists():
-        raise ClusterError(f"could not remove the bridge; try `ip link delete {network.bridge}`")
+    for table in ("nat", "filter"):
+        for line in run(["iptables", "-w", "-t", table, "-S"], check=False).splitlines():
+            rule = line.split()
+            if bridge in rule and rule[0] == "-A":
+                run(["iptables", "-w", "-t", table, "-D", *rule[1:]])
+    run(["ip", "link", "delete", bridge], check=False)
+    if exists(bridge):
+        raise ClusterError(f"could not remove the bridge; try `ip link delete {bridge}`")
+
+
+def exists(bridge: str) -> bool:
+    """Whether there is a network device of this name."""
+    return Path("/sys/class/net", bridge).exists()
 
 
 def conflist(network: Network, data: Path) -> dict[str, object]:

@@ -7,9 +7,11 @@ clusters share, the built programs, lies in the user's cache outside the checkou
 
 import hashlib
 import os
+import tempfile
 from pathlib import Path
 
 SOURCES = Path(__file__).resolve().parent / "go"
+MEMORY = Path("/dev/shm")
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -20,6 +22,11 @@ def cache_dir() -> Path:
         return Path(override).expanduser().resolve()
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "task-pipeline"
+
+
+def _private_base() -> Path:
+    """Memory where that can be written, else the folder for temporary files."""
+    return MEMORY if os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir())
 
 
 class ClusterPaths:
@@ -38,6 +45,7 @@ class ClusterPaths:
         self.node = self.root / "node"
         self.run = Path("/run") / f"task-pipeline-{self.id}"
         self.bridge = f"tp{self.id}"
+        self.private = _private_base() / f"task-pipeline-{self.id}"
 
     @property
     def ca_file(self) -> Path:

@@ -74,14 +74,15 @@ def stop(processes: Iterable[Process], grace: float = 5.0) -> None:
 
 
 def marked(marker: str) -> list[Process]:
-    """All running programs that carry the marker, whoever started them."""
+    """All running programs whose marker is this or begins with it, whoever started them."""
     wanted = f"{MARKER}={marker}".encode()
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdecimal() or int(entry.name) == os.getpid():
             continue
         with suppress(OSError):
-            if wanted in (entry / "environ").read_bytes().split(b"\0"):
+            environment = (entry / "environ").read_bytes().split(b"\0")
+            if any(variable.startswith(wanted) for variable in environment):
                 pid = int(entry.name)
                 started = _start_time(pid)
                 if started is not None:

@@ -14,7 +14,6 @@ from tests.cluster.commands import run
 from tests.cluster.config import ClusterError
 from tests.cluster.paths import ClusterPaths
 from tests.cluster.realnode import NodeFiles
-from tests.cluster.state import ClusterState
 
 _RESULTS = Path("/var/lib/cni/results")
 _LINKS = Path("/var/log/containers")
@@ -30,14 +29,13 @@ def kill_containers(paths: ClusterPaths) -> None:
             run(["runc", "--root", root, "delete", "--force", container.name], check=False)
 
 
-def remove(paths: ClusterPaths, state: ClusterState) -> None:
+def remove(paths: ClusterPaths) -> None:
     """Take away mounts, links, rules and settings; to be called when all programs have ended.
 
     Raises ClusterError when a mount or the bridge cannot be removed.
     """
     _unmount(paths)
-    if state.network:
-        network.remove(state.network)
+    network.remove(paths.bridge)
     _remove_network_results(paths)
     _remove_log_links(paths)
     _remove_dead_socket(_KUBELET[0] / "kubelet.sock")
@@ -68,6 +66,7 @@ def _remove_network_results(paths: ClusterPaths) -> None:
     """What the network plugins remember of pods that were killed."""
     sandboxes = NodeFiles(paths).containerd_root / "io.containerd.grpc.v1.cri" / "sandboxes"
     names = {sandbox.name for sandbox in sandboxes.glob("*")}
+    names |= {result.name.rsplit("-", 2)[1] for result in _RESULTS.glob(f"{paths.bridge}-*-*")}
     for result in _RESULTS.glob("*-*-*"):
         if result.name.rsplit("-", 2)[1] in names:
             result.unlink(missing_ok=True)

@@ -4,10 +4,8 @@ Rule: what is about to be started is on disk before it starts; a start that does
 error, Ctrl-C) stops everything again and keeps only the logs.
 """
 
-import os
 import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,13 +30,12 @@ from tests.cluster import state as states
 from tests.cluster.client import ApiError, Client
 from tests.cluster.config import ClusterError, ClusterRequest, NodeMode
 from tests.cluster.controlplane import Endpoints
-from tests.cluster.paths import ClusterPaths
+from tests.cluster.paths import MEMORY, ClusterPaths
 from tests.cluster.report import Report
 from tests.cluster.state import ClusterState, Network
 
 START_SECONDS = 90.0
 DATA_BYTES = 2 << 30
-MEMORY = Path("/dev/shm")
 
 
 class Start:
@@ -75,37 +72,31 @@ class Start:
         return self._state
 
     def _plan(self) -> tuple[ClusterState, Endpoints]:
-        reason = self._reason_against_real_node()
-        real = reason is None
+        wish = self._request.nodes
+        reason = None if wish is NodeMode.SIMULATED else self._reason_against_real_node()
+        real = wish is not NodeMode.SIMULATED and reason is None
         api, kubelet = ports.free(2, int(self._paths.id, 16))
         net = network.plan(self._paths, api) if real else None
         address = net.gateway if net else "127.0.0.1"
         endpoints = Endpoints(address=address, api=api, kubelet=kubelet)
-        private = _private_folder(self._paths)
         state = ClusterState(
             request=self._request,
             marker=f"{self._paths.id}-{secrets.token_hex(8)}",
             server=endpoints.server,
             tokens=controlplane.new_tokens(self._request),
-            private=str(private),
-            data=str(_data_folder(self._paths, private)),
+            private=str(self._paths.private),
+            data=str(_data_folder(self._paths)),
             real=real,
-            simulated=not real or self._request.nodes is NodeMode.BOTH,
-            note=f"no real containers: {reason}" if reason else "",
+            simulated=not real or wish is NodeMode.BOTH,
+            note=f"no real node here, pods are simulated without containers: {reason}" if reason else "",
             network=net,
         )
         return state, endpoints
 
     def _reason_against_real_node(self) -> str | None:
         """Why there will be no real node; raises ClusterError where one was demanded."""
-        wish = self._request.nodes
-        if wish is NodeMode.SIMULATED:
-            return "simulated nodes were asked for"
         obstacle = packages.obstacle(self._report)
-        if obstacle is None:
-            return None
-        if wish is NodeMode.AUTO:
-            self._report.warn(f"no real node, pods are simulated without containers: {obstacle}")
+        if obstacle is None or self._request.nodes is NodeMode.AUTO:
             return obstacle
         raise ClusterError(f"no real node on this machine: {obstacle}; --nodes simulated needs nothing")
 
@@ -189,13 +180,7 @@ class Start:
             time.sleep(0.05)
 
 
-def _private_folder(paths: ClusterPaths) -> Path:
-    """A folder in memory where that can be written, else in the folder for temporary files."""
-    base = MEMORY if os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir())
-    return base / f"task-pipeline-{paths.id}"
-
-
-def _data_folder(paths: ClusterPaths, private: Path) -> Path:
+def _data_folder(paths: ClusterPaths) -> Path:
     """In memory where there is room for etcd's data, else in the cluster's folder."""
-    in_memory = private.is_relative_to(MEMORY) and shutil.disk_usage(MEMORY).free >= DATA_BYTES
-    return private / "etcd" if in_memory else paths.root / "etcd"
+    in_memory = paths.private.is_relative_to(MEMORY) and shutil.disk_usage(MEMORY).free >= DATA_BYTES
+    return paths.private / "etcd" if in_memory else paths.root / "etcd"

@@ -7,7 +7,7 @@ already is no error. Nothing is stopped that does not carry this cluster's numbe
 import shutil
 from pathlib import Path
 
-from tests.cluster import processes, remnants
+from tests.cluster import network, processes, remnants
 from tests.cluster.paths import ClusterPaths
 from tests.cluster.state import ClusterState
 
@@ -21,11 +21,28 @@ def stop(paths: ClusterPaths, state: ClusterState, *, keep_logs: bool = False) -
     Raises ClusterError when something cannot be stopped; the state stays, so that `down` can try again.
     """
     processes.stop(state.processes, GRACE_SECONDS)
-    processes.stop(processes.marked(state.marker), GRACE_SECONDS)
-    if state.real:
+    _clean(paths, state.marker, Path(state.private), real=state.real, keep_logs=keep_logs)
+
+
+def stop_orphans(paths: ClusterPaths) -> bool:
+    """Stop what runs for a folder whose state is gone (removed by hand); says whether there was anything.
+
+    A marker begins with the id of the folder, and so do the names of all that lies elsewhere.
+    """
+    real = paths.run.exists() or network.exists(paths.bridge)
+    marker = f"{paths.id}-"
+    if not real and not paths.private.exists() and not processes.marked(marker):
+        return False
+    _clean(paths, marker, paths.private, real=real, keep_logs=False)
+    return True
+
+
+def _clean(paths: ClusterPaths, marker: str, private: Path, *, real: bool, keep_logs: bool) -> None:
+    processes.stop(processes.marked(marker), GRACE_SECONDS)
+    if real:
         remnants.kill_containers(paths)
-        remnants.remove(paths, state)
-    _remove(Path(state.private))
+        remnants.remove(paths)
+    _remove(private)
     _remove(paths.run)
     for path in paths.owned():
         if path != paths.state and not (keep_logs and path == paths.logs):

@@ -16,7 +16,7 @@ from tests.cluster.paths import ClusterPaths
 from tests.cluster.polling import wait_for
 from tests.cluster.report import Report
 from tests.cluster.state import ClusterState, Process
-from tests.cluster.stop import stop
+from tests.cluster.stop import stop, stop_orphans
 
 
 def sleeper(folder: Path, marker: str) -> Process:
@@ -75,6 +75,14 @@ def test_stop_finds_what_was_started_but_not_written_down(tmp_path: Path) -> Non
     assert not paths.state.exists()
     stop(paths, state)
     processes.stop([other])
+
+
+def test_a_folder_removed_by_hand_can_still_be_stopped(tmp_path: Path) -> None:
+    paths = ClusterPaths(tmp_path / "gone")
+    process = sleeper(tmp_path, f"{paths.id}-0123")
+    assert stop_orphans(paths)
+    assert not processes.alive(process)
+    assert not stop_orphans(paths)
 
 
 def test_a_signal_during_a_start_comes_after_its_record() -> None:
