@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import field
 
 from task_pipeline.api.decode import InvalidObject, decode_client_spec, decode_pipeline_spec
-from task_pipeline.api.group import LABEL_JOB_HASH
+from task_pipeline.api.group import LABEL_JOB_HASH, LABEL_PIPELINE_UID
 from task_pipeline.api.objects import ObjectMeta, View
 from task_pipeline.api.pipeline import PipelineSpec
 from task_pipeline.core.records import (
@@ -69,9 +69,10 @@ def job_record(view: PipelineJobView) -> JobRecord:
         uid=meta.uid,
         rv=int(meta.resource_version),
         hash=meta.labels.get(LABEL_JOB_HASH, ""),
-        pipeline_uid=meta.controller_uid or "",
+        pipeline_uid=meta.labels.get(LABEL_PIPELINE_UID, ""),
         created=meta.creation_timestamp,
         deleting=meta.deletion_timestamp is not None,
+        owned=meta.controller_uid is not None,
         spec=view.spec,
         status=view.status,
     )

@@ -96,7 +96,7 @@ class Executor:
         except AlreadyExists:
             raw = await self._cluster.get(PIPELINE_JOBS, pipeline.namespace, name)
             found = job_record(msgspec.json.decode(raw, type=PipelineJobView))
-            if found.pipeline_uid != pipeline.uid:
+            if found.pipeline_uid != pipeline.uid or not found.owned:
                 raise ForeignJob(f"PipelineJob {name} exists and belongs to another owner") from None
             self._feed.job(found)
             return

@@ -29,6 +29,8 @@ from task_pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
 
+ORPHAN_SECONDS = 30.0  # how long the garbage collector may take to remove the jobs of a deleted Pipeline
+
 
 @dataclass(frozen=True, slots=True)
 class Tools:
@@ -52,6 +54,7 @@ class JobReconciler:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self._gone: set[str] = set()  # UIDs of workloads that a live look-up did not find
+        self._orphaned_at: dict[str, float] = {}  # UID of a job -> loop time at which its Pipeline was missed
 
     async def reconcile(self, uid: str) -> None:
         """Look at the job once; the work queue brings it back when something changes or the time has come."""
@@ -59,6 +62,7 @@ class JobReconciler:
         job = tools.store.jobs.get(uid)
         if job is None:
             tools.work.forget(Key(Of.JOB, uid))
+            self._orphaned_at.pop(uid, None)
             return
         decision = decide_job(self._facts(job), tools.now())
         self._tell_scheduler(job, decision)
@@ -73,12 +77,22 @@ class JobReconciler:
             job=job,
             workload=self._workload(job),
             closing=None if pipeline is None else self._closing(job, pipeline),
-            orphaned=pipeline is None,
-            held=pipeline is not None and pipeline.spec is not None and pipeline.spec.suspend,
+            orphaned=pipeline is None and self._is_left_behind(job),
+            held=pipeline is None or (pipeline.spec is not None and pipeline.spec.suspend),
             admitted=tools.scheduler.has_slot(job),
             timeouts=settings.timeouts,
             backoff=settings.backoff,
         )
+
+    def _is_left_behind(self, job: JobRecord) -> bool:
+        """Whether a job without its Pipeline is ours to remove: the garbage collector is given time to do it."""
+        if not job.owned:
+            return True
+        clock, key = self._tools.work.clock, Key(Of.JOB, job.uid)
+        waited = clock() - self._orphaned_at.setdefault(job.uid, clock())
+        if waited < ORPHAN_SECONDS:
+            self._tools.work.add_after(key, ORPHAN_SECONDS - waited)
+        return waited >= ORPHAN_SECONDS
 
     def _closing(self, job: JobRecord, pipeline: PipelineRecord) -> closing.Closing | None:
         if pipeline.spec is None:

@@ -130,7 +130,10 @@ class PipelineJobView(View, frozen=True):
 
 
 class JobRecord(Struct, frozen=True, kw_only=True):
-    """One PipelineJob. `hash` is its job-hash label, `rv` the numeric resourceVersion."""
+    """One PipelineJob. `hash` is its job-hash label, `rv` the numeric resourceVersion.
+
+    `owned` is False once its owner reference is gone: nobody but the operator will remove it.
+    """
 
     namespace: str
     name: str
@@ -140,6 +143,7 @@ class JobRecord(Struct, frozen=True, kw_only=True):
     pipeline_uid: str
     created: str
     deleting: bool
+    owned: bool = True
     spec: PipelineJobSpecView
     status: JobStatus
 
