@@ -36,6 +36,7 @@ class Observer:
         """Begin to watch from now on."""
         page = orjson.loads(await self._cluster.list(self._resource, None, limit=1, metadata_only=True))
         self._task = asyncio.create_task(self._watch(page["metadata"]["resourceVersion"]))
+        self._task.add_done_callback(lambda _: self.changed.set())
 
     async def stop(self) -> None:
         """End the watch."""
@@ -47,18 +48,23 @@ class Observer:
         """Wait until `done()`; raises TimeoutError after `seconds`."""
         async with asyncio.timeout(seconds):
             while not done():
+                if self._task is not None and self._task.done():
+                    raise RuntimeError("the observer's own watch ended") from self._task.exception()
                 self.changed.clear()
                 await self.changed.wait()
 
     async def _watch(self, version: str) -> None:
-        async for line in self._cluster.watch(self._resource, None, resource_version=version):
-            now = time.monotonic()
-            event = orjson.loads(line)
-            thing = event["object"]
-            if event["type"] not in ("ADDED", "MODIFIED"):
-                continue
+        while True:  # the API server ends the watch of a watcher that falls behind; it resumes where it was
+            async for line in self._cluster.watch(self._resource, None, resource_version=version):
+                version = self._note(orjson.loads(line), time.monotonic()) or version
+
+    def _note(self, event: dict[str, Any], now: float) -> str | None:
+        thing = event["object"]
+        if event["type"] in ("ADDED", "MODIFIED"):
             sighting = self.sightings.setdefault(thing["metadata"]["name"], Sighting(now))
             sighting.last = thing
             if sighting.ended is None and self._over(thing):
                 sighting.ended = now
             self.changed.set()
+        version: str | None = thing["metadata"].get("resourceVersion")
+        return version
