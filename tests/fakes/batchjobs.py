@@ -1,0 +1,155 @@
+"""The Job controller of the fake cluster: Kubernetes Jobs make pods and come to an end.
+
+Rule: level-triggered as the real one: every step follows from the Job and its pods as they are. An end is written
+about a second after the pods' own, as the real controller does. Its pods carry no tracking finalizer.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from task_pipeline.api.resources import KUBERNETES_JOBS, PODS
+from task_pipeline.api.times import parse_time
+from tests.fakes.registry import Registry, Target, stamp
+from tests.fakes.store import Change, ChangeType, Object, copied
+from tests.fakes.timers import Timers
+
+_JOB_NAME = "batch.kubernetes.io/job-name"
+RETRY_SECONDS = 10.0
+
+
+class BatchJobs:
+    """Runs Kubernetes Jobs. `delay` is the time from a pod's end to the Job's status, in seconds."""
+
+    def __init__(self, registry: Registry, timers: Timers, now: Callable[[], datetime]) -> None:
+        self.delay = 1.0
+        self.react = 0.02
+        self._registry = registry
+        self._timers = timers
+        self._now = now
+        self._due: set[str] = set()
+        registry.store.listeners.append(self._changed)
+
+    def _changed(self, change: Change) -> None:
+        if change.resource == KUBERNETES_JOBS and change.type is not ChangeType.DELETED:
+            self._look(Target(KUBERNETES_JOBS, *change.key), change.uid, self.react)
+        elif change.resource == PODS and (name := change.object["metadata"].get("labels", {}).get(_JOB_NAME)):
+            job = self._registry.store.get(KUBERNETES_JOBS, change.key[0], name)
+            if job is not None and (change.type is ChangeType.DELETED or _phase(change.object) in _ENDS):
+                self._look(Target(KUBERNETES_JOBS, change.key[0], name), job["metadata"]["uid"], self.delay)
+
+    def _look(self, target: Target, uid: str, seconds: float) -> None:
+        """Reconcile in `seconds`, unless that is planned already."""
+        if uid not in self._due:
+            self._due.add(uid)
+            self._timers.after(seconds, partial(self._reconcile, target, uid))
+
+    def _reconcile(self, target: Target, uid: str) -> None:
+        self._due.discard(uid)
+        job = self._registry.store.get(*_place(target))
+        if job is None or job["metadata"]["uid"] != uid or _ended(job):
+            return
+        if "deletionTimestamp" in job["metadata"]:
+            return
+        if job["spec"]["suspend"]:
+            self._suspend(target, job)
+            return
+        status = {"startTime": stamp(self._now()), **job["status"]}
+        if "startTime" not in job["status"] and "activeDeadlineSeconds" in job["spec"]:
+            self._timers.after(job["spec"]["activeDeadlineSeconds"], partial(self._reconcile, target, uid))
+        status["conditions"] = [one for one in status.get("conditions", ()) if one["type"] != "Suspended"]
+        self._advance(target, job, status)
+
+    def _advance(self, target: Target, job: Object, status: dict[str, Any]) -> None:
+        spec, pods = job["spec"], self._pods(job)
+        gone = set(status.get("gone", ()))
+        succeeded = sum(_phase(pod) == "Succeeded" for pod in pods)
+        failed = sum(_phase(pod) == "Failed" for pod in pods) + len(gone)
+        live = [pod for pod in pods if _phase(pod) not in _ENDS]
+        wanted = spec.get("completions", 1)
+        status |= {"succeeded": succeeded, "failed": failed, "active": len(live), "ready": 0}
+        reason = self._failure(job, status, failed)
+        if reason is not None:
+            self._finish(target, status, live, *reason)
+        elif succeeded >= wanted and not live:
+            self._finish(
+                target, status, [], "Complete", "CompletionsReached", "Reached expected number of succeeded pods"
+            )
+        else:
+            missing = min(spec["parallelism"], wanted - succeeded) - len(live)
+            wait = RETRY_SECONDS * 2 ** (failed - 1) if failed else 0.0
+            for _ in range(max(0, missing)):
+                self._timers.after(wait, partial(self._start_pod, target, job["metadata"]["uid"]))
+            self._write(target, status)
+
+    def _failure(self, job: Object, status: dict[str, Any], failed: int) -> tuple[str, str, str] | None:
+        """The terminal condition, its reason and its message, when the Job has failed."""
+        limit = job["spec"].get("activeDeadlineSeconds")
+        if limit is not None and (self._now() - parse_time(status["startTime"])).total_seconds() >= limit:
+            return "Failed", "DeadlineExceeded", "Job was active longer than specified deadline"
+        if failed > job["spec"]["backoffLimit"]:
+            return "Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit"
+        return None
+
+    def _finish(
+        self, target: Target, status: dict[str, Any], live: list[Object], kind: str, reason: str, message: str
+    ) -> None:
+        for pod in live:
+            self._registry.delete(Target(PODS, target.namespace, pod["metadata"]["name"]))
+        at = stamp(self._now())
+        end = {"status": "True", "reason": reason, "message": message, "lastProbeTime": at, "lastTransitionTime": at}
+        first = "SuccessCriteriaMet" if kind == "Complete" else "FailureTarget"
+        status["conditions"] = [*status["conditions"], {"type": first, **end}, {"type": kind, **end}]
+        if kind == "Complete":
+            status["completionTime"] = at
+        self._write(target, status | {"active": 0})
+
+    def _suspend(self, target: Target, job: Object) -> None:
+        for pod in self._pods(job):
+            if _phase(pod) not in _ENDS:
+                self._registry.delete(Target(PODS, target.namespace, pod["metadata"]["name"]))
+        at = stamp(self._now())
+        mark = {"type": "Suspended", "status": "True", "reason": "JobSuspended", "message": "Job suspended"}
+        self._write(target, {"conditions": [mark | {"lastProbeTime": at, "lastTransitionTime": at}]}, keep=True)
+
+    def _start_pod(self, target: Target, uid: str) -> None:
+        job = self._registry.store.get(*_place(target))
+        if job is None or job["metadata"]["uid"] != uid or _ended(job) or job["spec"]["suspend"]:
+            return
+        if len([pod for pod in self._pods(job) if _phase(pod) not in _ENDS]) >= job["spec"]["parallelism"]:
+            return
+        template = copied(job["spec"]["template"])
+        owner = {"apiVersion": "batch/v1", "kind": "Job", "name": target.name, "uid": uid}
+        metadata = template.get("metadata", {}) | {
+            "generateName": f"{target.name}-",
+            "ownerReferences": [owner | {"controller": True, "blockOwnerDeletion": True}],
+        }
+        body = {"metadata": metadata, "spec": template["spec"]}
+        self._registry.create(PODS, target.namespace, body, "kube-controller-manager")
+
+    def _pods(self, job: Object) -> list[Object]:
+        uid, namespace = job["metadata"]["uid"], job["metadata"]["namespace"]
+        pods = self._registry.store.items(PODS, namespace)
+        return [pod for pod in pods if any(one["uid"] == uid for one in pod["metadata"].get("ownerReferences", ()))]
+
+    def _write(self, target: Target, status: dict[str, Any], *, keep: bool = False) -> None:
+        def edit(job: Object) -> Object:
+            return {**job, "status": {**job["status"], **status} if keep else status}
+
+        self._registry.update(target, edit, subresource="status", manager="kube-controller-manager")
+
+
+_ENDS = frozenset({"Succeeded", "Failed"})
+
+
+def _place(target: Target) -> tuple[Any, str | None, str]:
+    return target.resource, target.namespace, target.name
+
+
+def _phase(pod: Object) -> str:
+    return str(pod.get("status", {}).get("phase", "Pending"))
+
+
+def _ended(job: Object) -> bool:
+    return any(one["type"] in ("Complete", "Failed") for one in job["status"].get("conditions", ()))
