@@ -57,6 +57,17 @@ def operator(new_operator: Callable[..., OperatorProcess]) -> OperatorProcess:
     return made
 
 
+@pytest.fixture(scope="module")
+def shared_operator(installed: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
+    """One operator for all tests of a module; its log must hold no fault when they are over."""
+    log = tmp_path_factory.mktemp("operator") / "operator.log"
+    made = OperatorProcess(installed.kubeconfig, log, SETTINGS)
+    made.start()
+    yield made
+    made.stop()
+    assert "a fault in the operator" not in log.read_text(), made.tail()
+
+
 @pytest.fixture
 def proxy(installed: Cluster, tmp_path: Path) -> Iterator[tuple[Proxy, Path]]:
     """A switch between operator and API server, and the kubeconfig that leads through it."""

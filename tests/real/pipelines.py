@@ -64,3 +64,26 @@ def pods_of(kubectl: Kubectl) -> list[dict[str, Any]]:
     """The pods of the namespace."""
     items: list[dict[str, Any]] = json.loads(kubectl.ok("get", "pods", "-o", "json"))["items"]
     return items
+
+
+def wait_for_status(kubectl: Kubectl, name: str, *, seconds: int = 30, **fields: str) -> dict[str, Any]:
+    """Wait until every field of the status of `name` (kind/name) has its value; returns the object then."""
+    for field, value in fields.items():
+        wish = f"--for=jsonpath={{.status.{field}}}={value}"
+        answer = kubectl.run("wait", name, wish, f"--timeout={seconds}s")
+        if answer.code:
+            now = kubectl.run("get", name, "-o", "jsonpath={.status}")
+            raise AssertionError(f"{name}: {field} is not {value} after {seconds} s: {now.out}{now.err}")
+    found: dict[str, Any] = kubectl.get(*name.split("/"))
+    return found
+
+
+def condition(obj: dict[str, Any], kind: str) -> str:
+    """The status of a condition of `obj`, `absent` when it has none."""
+    found = [one["status"] for one in obj["status"].get("conditions", ()) if one["type"] == kind]
+    return found[0] if found else "absent"
+
+
+def job_named(kubectl: Kubectl, name: str) -> dict[str, Any]:
+    """The PipelineJob whose job has that name in the namespace's Pipeline."""
+    return next(job for job in jobs_of(kubectl) if job["spec"]["name"] == name)

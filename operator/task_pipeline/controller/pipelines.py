@@ -104,7 +104,8 @@ class PipelineReconciler:
         faults: list[FieldError] = []
         for index, job in enumerate(pipeline.spec.jobs):
             for path, message, *_ in registry.check_params(job.kind, job.version, job.effective_params, defaults):
-                faults.append(FieldError(f"spec.jobs[{index}].{path}", message, job.name))
+                of_kind = f"{job.kind} {job.version}: " if path.startswith("params") else ""
+                faults.append(FieldError(f"spec.jobs[{index}].{path}", of_kind + message, job.name))
         return str(InvalidObject(faults)) if faults else None
 
     async def _divide(self, pipeline: PipelineRecord, stage: int) -> bool:
