@@ -1,13 +1,18 @@
-"""A namespace of a real API server that knows our CRDs, freshly generated."""
+"""A namespace of a real API server that knows our CRDs, freshly generated; or of the in-memory cluster."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from task_pipeline.kube import client
+from task_pipeline.kube.client import HttpCluster
+from task_pipeline.kube.config import connect
 from tests.contract.kubectl import Kubectl
+from tests.contract.worlds import World, new_namespace
+from tests.fakes import FakeCluster
 
 if TYPE_CHECKING:
     from tests.cluster import Cluster
@@ -31,3 +36,32 @@ def kubectl(admin: Kubectl, simulated_cluster: "Cluster") -> Iterator[Kubectl]:
     admin.ok("create", "namespace", name)
     yield Kubectl(simulated_cluster.paths.kubectl, name)
     admin.ok("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(
+    params=[pytest.param("fake", marks=pytest.mark.looptime), pytest.param("real", marks=pytest.mark.cluster)]
+)
+def kubeconfig(request: pytest.FixtureRequest) -> Path | None:
+    """Where the real API server is; None for the in-memory cluster."""
+    if request.param == "fake":
+        return None
+    request.getfixturevalue("admin")
+    path: Path = request.getfixturevalue("simulated_cluster").paths.kubeconfig
+    return path
+
+
+@pytest.fixture
+async def world(kubeconfig: Path | None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    """A cluster of one sort or the other, with a namespace of its own."""
+    if kubeconfig is None:
+        fake = FakeCluster()
+
+        def shorten(seconds: float) -> None:
+            fake.watching.seconds = seconds
+
+        async with new_namespace(fake, real=False) as name:
+            yield World(fake, name, shorten)
+        fake.close()
+        return
+    async with HttpCluster(await connect(kubeconfig)) as cluster, new_namespace(cluster, real=True) as name:
+        yield World(cluster, name, lambda seconds: monkeypatch.setattr(client, "WATCH_SECONDS", int(seconds)))

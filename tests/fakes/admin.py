@@ -5,7 +5,7 @@ Rule: synchronous, at once, outside of journal and faults; objects come and go a
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from task_pipeline.api.resources import NAMESPACES, Resource
@@ -100,13 +100,11 @@ class Admin:
         """Make a namespace."""
         self._registry.create(NAMESPACES, None, {"metadata": {"name": name}}, KUBECTL)
 
-    def quota(self, namespace: str = "default", *, name: str = "quota", **hard: int) -> None:
-        """Limit a namespace: `quota(pods=2)`, or with names that are no Python names `quota(**{"count/pods": 2})`."""
+    def quota(self, namespace: str, hard: Mapping[str, int], name: str = "quota") -> None:
+        """Limit a namespace, e.g. `{"pods": 2}` or `{"count/jobs.batch": 5}`; again under the same name: another limit."""
         limits = {key: str(value) for key, value in hard.items()}
-        target = Target(QUOTAS, namespace, name)
-        self._registry.apply(
-            target, {"metadata": {"name": name}, "spec": {"hard": limits}}, manager=KUBECTL, force=True
-        )
+        body = {"metadata": {"name": name}, "spec": {"hard": limits}}
+        self._registry.apply(Target(QUOTAS, namespace, name), body, manager=KUBECTL, force=True)
 
     async def wait_for(self, predicate: Callable[[], T], seconds: float = 60.0, what: str = "") -> T:
         """Wait until `predicate` gives something true, and return that. AssertionError after `seconds`.

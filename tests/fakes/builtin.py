@@ -30,14 +30,14 @@ _ROLLING = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", 
 def completed(resource: Resource, new: Object) -> Object:
     """A copy of `new` with the defaults of its kind."""
     result: Object = without_nulls(new)
-    if resource is PODS:
+    if resource == PODS:
         _complete_pod(result.setdefault("spec", {}))
         result.setdefault("status", {"phase": "Pending", "qosClass": "BestEffort"})
-    elif resource is KUBERNETES_JOBS:
+    elif resource == KUBERNETES_JOBS:
         _complete_job(result)
     elif resource in (DEPLOYMENTS, REPLICA_SETS):
         _complete_deployment(result.setdefault("spec", {}), resource)
-        result.setdefault("status", {} if resource is DEPLOYMENTS else {"replicas": 0})
+        result.setdefault("status", {} if resource == DEPLOYMENTS else {"replicas": 0})
     return result
 
 
@@ -88,7 +88,7 @@ def _complete_job(job: Object) -> None:
 
 
 def _complete_deployment(spec: Object, resource: Resource) -> None:
-    if resource is DEPLOYMENTS:
+    if resource == DEPLOYMENTS:
         for name, value in _DEPLOYMENT.items():
             spec.setdefault(name, value)
         spec.setdefault("strategy", copied(_ROLLING))

@@ -181,9 +181,7 @@ class Kubelet:
             code = 137 if killed else fate.stop_exit_code
             end = Fate(exit_code=code, reason="Completed" if code == 0 else "Error")
             self._write(target, podstatus.ended(pod, started, self._time, end))
-        pod = self._pod(uid, target)
-        if pod is not None and not pod["metadata"].get("finalizers"):
-            self._registry.store.remove(PODS, target.namespace, target.name)
+        self._registry.delete(target, uid=uid, grace=0)
 
     def _pod(self, uid: str, target: Target) -> Object | None:
         """The very pod with this UID, as long as it has not ended."""

@@ -95,7 +95,7 @@ class Ownership:
         owners[manager] = wanted
         kept = set().union(*owners.values())
         result: Object = merge(live, config, keys)
-        for path in sorted(dropped - kept, key=len, reverse=True):
+        for path in _removable(dropped - kept, kept):
             result = without(result, path, keys)
         return result
 
@@ -155,7 +155,7 @@ def merge(live: Any, config: Any, keys: Keys, path: Path = ()) -> Any:
 
 
 def without(value: Any, path: Path, keys: Keys, at: Path = ()) -> Any:
-    """`value` without the field at `path`; an entry of a map list goes only when nothing but its key is left."""
+    """`value` without the field, or the entry of a map list, at `path`; the same when it is not there."""
     head, rest = path[0], path[1:]
     if isinstance(value, dict):
         name = head.removeprefix(".")
@@ -171,6 +171,19 @@ def without(value: Any, path: Path, keys: Keys, at: Path = ()) -> Any:
         entries[head] = without(entries[head], rest, keys, (*at, head))
         return list(entries.values())
     return [item for key, item in entries.items() if key != head]
+
+
+def _removable(paths: set[Path], kept: set[Path]) -> list[Path]:
+    """Those of `paths` that may go, outer ones first: an entry of a map list in which somebody owns a field stays."""
+    used = {path[:size] for path in kept for size in range(len(path))}
+    stays = {path for path in paths if path in used}
+    keys = {path for path in paths for entry in stays if path[:-1] == entry and _is_key(path)}
+    return sorted(paths - stays - keys, key=len)
+
+
+def _is_key(path: Path) -> bool:
+    """Whether the field is one of those that name its entry."""
+    return f"{path[-1].removeprefix('.')}=" in path[-2]
 
 
 def _entries(value: Any, keys: Keys, path: Path) -> dict[str, Any] | None:

@@ -43,6 +43,8 @@ class Pages:
         else:
             raise expired("The provided continue parameter is too old to display a consistent list result.")
         metadata: dict[str, Any] = {"resourceVersion": str(revision)}
+        if resource.group == GROUP:
+            metadata["continue"] = ""
         if limit and len(things) > limit:
             self._number += 1
             metadata["continue"] = f"token-{self._number}-{revision}"

@@ -105,7 +105,7 @@ class Registry:
             if propagation == way and finalizer not in finalizers:
                 finalizers.append(finalizer)
         seconds = _grace(target.resource, old, grace)
-        if not finalizers and seconds == 0 and target.resource is not NAMESPACES:
+        if not finalizers and seconds == 0 and target.resource != NAMESPACES:
             self.store.remove(target.resource, metadata.get("namespace"), target.name)
             return
         marked = dict(metadata)
@@ -119,7 +119,7 @@ class Registry:
         elif seconds < metadata.get("deletionGracePeriodSeconds", 0):
             marked["deletionGracePeriodSeconds"] = int(seconds)
         new = old | {"metadata": marked}
-        if target.resource is NAMESPACES:
+        if target.resource == NAMESPACES:
             new["status"] = {"phase": "Terminating"}
         self.store.put(target.resource, new)
 
@@ -186,10 +186,10 @@ class Registry:
         self._must_be_valid(resource, new, old)
         if "generation" in old["metadata"] and _work(new) != _work(old):
             new["metadata"] = new["metadata"] | {"generation": old["metadata"]["generation"] + 1}
-        stored = self.store.put(resource, new)
-        if "deletionTimestamp" in stored["metadata"] and _released(old, stored):
-            self.store.remove(resource, stored["metadata"].get("namespace"), target.name)
-        return stored
+        if "deletionTimestamp" in new["metadata"] and _released(old, new):
+            self.store.remove(resource, new["metadata"].get("namespace"), target.name)
+            return new
+        return self.store.put(resource, new)
 
     def _completed(self, resource: Resource, new: Object, old: Object | None) -> Object:
         if resource.group == GROUP and resource.kind in KINDS:
@@ -241,7 +241,7 @@ def stamp(moment: datetime) -> str:
 
 def _grace(resource: Resource, old: Object, asked: float | None) -> float:
     """Seconds that a pod has to end; 0 for everything else."""
-    if resource is not PODS or "nodeName" not in old["spec"]:
+    if resource != PODS or "nodeName" not in old["spec"]:
         return 0
     if old.get("status", {}).get("phase") in ("Succeeded", "Failed"):
         return 0
