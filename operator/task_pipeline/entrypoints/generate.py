@@ -1,4 +1,4 @@
-"""Writes every file that is made from the code: CRDs, the table of reasons, the state machine.
+"""Writes every file that is made from the code: CRDs, the pages of reasons, states, settings and params.
 
 Rule: a generated file is one entry of `OUTPUTS`, a path and a function that returns its text; the
 text depends on nothing but the code. `--check` writes nothing and fails on the first difference,
@@ -17,6 +17,7 @@ import yaml
 from task_pipeline.api import group
 from task_pipeline.api.crd import crd_for
 from task_pipeline.api.pages import HINT, reasons_page, states_page
+from task_pipeline.entrypoints.reference import kinds_page, settings_page
 
 _DIFF_LINES = 40
 
@@ -37,6 +38,8 @@ OUTPUTS: Mapping[str, Callable[[], str]] = {
     "crds/pipelineclients.yaml": lambda: crd_yaml(group.PIPELINECLIENT_KIND),
     "docs/reasons.md": reasons_page,
     "docs/states.md": states_page,
+    "docs/settings.md": settings_page,
+    "docs/reference/kinds.md": kinds_page,
 }
 
 
