@@ -11,7 +11,7 @@ from task_pipeline.kube import client
 from task_pipeline.kube.client import HttpCluster
 from task_pipeline.kube.config import connect
 from tests.contract.kubectl import Kubectl
-from tests.contract.worlds import World, new_namespace
+from tests.contract.worlds import JOB_SPEC, World, new_namespace
 from tests.fakes import FakeCluster
 
 if TYPE_CHECKING:
@@ -27,6 +27,22 @@ def admin(simulated_cluster: "Cluster") -> Kubectl:
     kubectl.ok("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
     kubectl.ok("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
     return kubectl
+
+
+@pytest.fixture(scope="session")
+def collector(admin: Kubectl) -> None:
+    """Wait until the garbage collector knows our CRDs: it looks for new ones every half minute."""
+    for number in range(20):
+        name = f"collected-{number}"
+        owner = admin.create("PipelineJob", name, JOB_SPEC)
+        reference = {key: owner[key] for key in ("apiVersion", "kind")}
+        reference |= {key: owner["metadata"][key] for key in ("name", "uid")}
+        metadata = {"name": name, "ownerReferences": [reference]}
+        admin.ok("create", "-f", "-", stdin={"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
+        admin.ok("delete", "pjob", name)
+        if admin.run("wait", "--for=delete", f"configmap/{name}", "--timeout=5s").code == 0:
+            return
+    pytest.fail("the garbage collector of the cluster does not collect what PipelineJobs own")
 
 
 @pytest.fixture(scope="module")

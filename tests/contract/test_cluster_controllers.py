@@ -3,6 +3,7 @@
 Pods run on simulated nodes in both: they end as their `simulate.test/` annotations say.
 """
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,13 @@ from tests.contract.worlds import World, thing, until
 
 Raw = dict[str, Any]
 REVISION = "deployment.kubernetes.io/revision"
+
+
+@pytest.fixture(autouse=True)
+def garbage_is_collected(kubeconfig: Path | None, request: pytest.FixtureRequest) -> None:
+    """A cluster whose CRDs are new does not collect what they own yet."""
+    if kubeconfig is not None:
+        request.getfixturevalue("collector")
 
 
 def pod_spec(name: str = "main") -> Raw:
@@ -188,6 +196,21 @@ async def test_a_kubernetes_job_runs_out_of_time(world: World) -> None:
     await world.cluster.create(KUBERNETES_JOBS, world.namespace, body)
     _, condition = await with_condition(world, KUBERNETES_JOBS, "j", "Complete", "Failed")
     assert (condition["type"], condition["reason"]) == ("Failed", "DeadlineExceeded")
+
+
+async def test_a_pod_that_is_taken_from_a_kubernetes_job_has_failed(world: World) -> None:
+    body = kubernetes_job("j", simulated(seconds="600"), backoffLimit=0)
+    await world.cluster.create(KUBERNETES_JOBS, world.namespace, body)
+
+    async def running() -> str | None:
+        pods = (await world.page(PODS))["items"]
+        return str(pods[0]["metadata"]["name"]) if pods and pods[0]["status"]["phase"] == "Running" else None
+
+    name = await until(running)
+    assert name is not None
+    await world.cluster.delete(PODS, world.namespace, name)
+    job, condition = await with_condition(world, KUBERNETES_JOBS, "j", "Complete", "Failed")
+    assert (condition["reason"], job["status"]["failed"]) == ("BackoffLimitExceeded", 1)
 
 
 async def test_several_pods_of_a_kubernetes_job(world: World) -> None:

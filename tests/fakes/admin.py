@@ -101,7 +101,7 @@ class Admin:
         self._registry.create(NAMESPACES, None, {"metadata": {"name": name}}, KUBECTL)
 
     def quota(self, namespace: str, hard: Mapping[str, int], name: str = "quota") -> None:
-        """Limit a namespace, e.g. `{"pods": 2}` or `{"count/jobs.batch": 5}`; again under the same name: another limit."""
+        """Limit a namespace, e.g. `{"pods": 2}` or `{"count/jobs.batch": 5}`; the same name again: another limit."""
         limits = {key: str(value) for key, value in hard.items()}
         body = {"metadata": {"name": name}, "spec": {"hard": limits}}
         self._registry.apply(Target(QUOTAS, namespace, name), body, manager=KUBECTL, force=True)

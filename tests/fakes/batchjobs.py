@@ -4,19 +4,41 @@ Rule: level-triggered as the real one: every step follows from the Job and its p
 about a second after the pods' own, as the real controller does. Its pods carry no tracking finalizer.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from task_pipeline.api.resources import KUBERNETES_JOBS, PODS
 from task_pipeline.api.times import parse_time
+from task_pipeline.kube.errors import Forbidden
 from tests.fakes.registry import Registry, Target, stamp
 from tests.fakes.store import Change, ChangeType, Object, copied
 from tests.fakes.timers import Timers
 
-_JOB_NAME = "batch.kubernetes.io/job-name"
 RETRY_SECONDS = 10.0
+
+
+@dataclass
+class _Pods:
+    """The pods of one Job: those that live, by UID, and the UIDs of those that ended well or not."""
+
+    live: dict[str, Object] = field(default_factory=dict)
+    succeeded: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+
+    def learn(self, change: Change) -> bool:
+        """Take note of a change of a pod; returns whether it was an end. One deleted in its life has failed."""
+        uid, phase = change.uid, _phase(change.object)
+        if phase in _ENDS or change.type is ChangeType.DELETED:
+            known = self.live.pop(uid, None)
+            if known is not None:
+                (self.succeeded if phase == "Succeeded" else self.failed).add(uid)
+            return known is not None
+        self.live[uid] = change.object
+        return False
 
 
 class BatchJobs:
@@ -29,15 +51,20 @@ class BatchJobs:
         self._timers = timers
         self._now = now
         self._due: set[str] = set()
+        self._pods: defaultdict[str, _Pods] = defaultdict(_Pods)
         registry.store.listeners.append(self._changed)
 
     def _changed(self, change: Change) -> None:
-        if change.resource == KUBERNETES_JOBS and change.type is not ChangeType.DELETED:
-            self._look(Target(KUBERNETES_JOBS, *change.key), change.uid, self.react)
-        elif change.resource == PODS and (name := change.object["metadata"].get("labels", {}).get(_JOB_NAME)):
-            job = self._registry.store.get(KUBERNETES_JOBS, change.key[0], name)
-            if job is not None and (change.type is ChangeType.DELETED or _phase(change.object) in _ENDS):
-                self._look(Target(KUBERNETES_JOBS, change.key[0], name), job["metadata"]["uid"], self.delay)
+        if change.resource == KUBERNETES_JOBS:
+            if change.type is ChangeType.DELETED:
+                self._pods.pop(change.uid, None)
+            else:
+                self._look(Target(KUBERNETES_JOBS, *change.key), change.uid, self.react)
+        elif change.resource == PODS:
+            for owner in change.object["metadata"].get("ownerReferences", ()):
+                if owner["kind"] == KUBERNETES_JOBS.kind and self._pods[owner["uid"]].learn(change):
+                    target = Target(KUBERNETES_JOBS, change.key[0], owner["name"])
+                    self._look(target, owner["uid"], self.delay)
 
     def _look(self, target: Target, uid: str, seconds: float) -> None:
         """Reconcile in `seconds`, unless that is planned already."""
@@ -47,13 +74,11 @@ class BatchJobs:
 
     def _reconcile(self, target: Target, uid: str) -> None:
         self._due.discard(uid)
-        job = self._registry.store.get(*_place(target))
-        if job is None or job["metadata"]["uid"] != uid or _ended(job):
-            return
-        if "deletionTimestamp" in job["metadata"]:
+        job = self._job(target, uid)
+        if job is None or "deletionTimestamp" in job["metadata"]:
             return
         if job["spec"]["suspend"]:
-            self._suspend(target, job)
+            self._suspend(target, uid)
             return
         status = {"startTime": stamp(self._now()), **job["status"]}
         if "startTime" not in job["status"] and "activeDeadlineSeconds" in job["spec"]:
@@ -62,20 +87,16 @@ class BatchJobs:
         self._advance(target, job, status)
 
     def _advance(self, target: Target, job: Object, status: dict[str, Any]) -> None:
-        spec, pods = job["spec"], self._pods(job)
-        gone = set(status.get("gone", ()))
-        succeeded = sum(_phase(pod) == "Succeeded" for pod in pods)
-        failed = sum(_phase(pod) == "Failed" for pod in pods) + len(gone)
-        live = [pod for pod in pods if _phase(pod) not in _ENDS]
+        spec, pods = job["spec"], self._pods[job["metadata"]["uid"]]
+        succeeded, failed, live = len(pods.succeeded), len(pods.failed), list(pods.live.values())
         wanted = spec.get("completions", 1)
         status |= {"succeeded": succeeded, "failed": failed, "active": len(live), "ready": 0}
         reason = self._failure(job, status, failed)
         if reason is not None:
             self._finish(target, status, live, *reason)
         elif succeeded >= wanted and not live:
-            self._finish(
-                target, status, [], "Complete", "CompletionsReached", "Reached expected number of succeeded pods"
-            )
+            message = "Reached expected number of succeeded pods"
+            self._finish(target, status, [], "Complete", "CompletionsReached", message)
         else:
             missing = min(spec["parallelism"], wanted - succeeded) - len(live)
             wait = RETRY_SECONDS * 2 ** (failed - 1) if failed else 0.0
@@ -105,19 +126,18 @@ class BatchJobs:
             status["completionTime"] = at
         self._write(target, status | {"active": 0})
 
-    def _suspend(self, target: Target, job: Object) -> None:
-        for pod in self._pods(job):
-            if _phase(pod) not in _ENDS:
-                self._registry.delete(Target(PODS, target.namespace, pod["metadata"]["name"]))
+    def _suspend(self, target: Target, uid: str) -> None:
+        pods = self._pods[uid]
+        for pod in tuple(pods.live.values()):
+            pods.live.pop(pod["metadata"]["uid"])
+            self._registry.delete(Target(PODS, target.namespace, pod["metadata"]["name"]))
         at = stamp(self._now())
         mark = {"type": "Suspended", "status": "True", "reason": "JobSuspended", "message": "Job suspended"}
-        self._write(target, {"conditions": [mark | {"lastProbeTime": at, "lastTransitionTime": at}]}, keep=True)
+        self._write(target, {"conditions": [mark | {"lastProbeTime": at, "lastTransitionTime": at}], "active": 0})
 
     def _start_pod(self, target: Target, uid: str) -> None:
-        job = self._registry.store.get(*_place(target))
-        if job is None or job["metadata"]["uid"] != uid or _ended(job) or job["spec"]["suspend"]:
-            return
-        if len([pod for pod in self._pods(job) if _phase(pod) not in _ENDS]) >= job["spec"]["parallelism"]:
+        job = self._job(target, uid)
+        if job is None or job["spec"]["suspend"] or len(self._pods[uid].live) >= job["spec"]["parallelism"]:
             return
         template = copied(job["spec"]["template"])
         owner = {"apiVersion": "batch/v1", "kind": "Job", "name": target.name, "uid": uid}
@@ -126,25 +146,23 @@ class BatchJobs:
             "ownerReferences": [owner | {"controller": True, "blockOwnerDeletion": True}],
         }
         body = {"metadata": metadata, "spec": template["spec"]}
-        self._registry.create(PODS, target.namespace, body, "kube-controller-manager")
+        try:
+            self._registry.create(PODS, target.namespace, body, "kube-controller-manager")
+        except Forbidden:
+            self._timers.after(RETRY_SECONDS, partial(self._start_pod, target, uid))
 
-    def _pods(self, job: Object) -> list[Object]:
-        uid, namespace = job["metadata"]["uid"], job["metadata"]["namespace"]
-        pods = self._registry.store.items(PODS, namespace)
-        return [pod for pod in pods if any(one["uid"] == uid for one in pod["metadata"].get("ownerReferences", ()))]
+    def _job(self, target: Target, uid: str) -> Object | None:
+        """The very Job with this UID, as long as it has not ended."""
+        job = self._registry.store.get(KUBERNETES_JOBS, target.namespace, target.name)
+        return job if job is not None and job["metadata"]["uid"] == uid and not _ended(job) else None
 
-    def _write(self, target: Target, status: dict[str, Any], *, keep: bool = False) -> None:
-        def edit(job: Object) -> Object:
-            return {**job, "status": {**job["status"], **status} if keep else status}
-
-        self._registry.update(target, edit, subresource="status", manager="kube-controller-manager")
+    def _write(self, target: Target, status: dict[str, Any]) -> None:
+        self._registry.update(
+            target, lambda job: {**job, "status": status}, subresource="status", manager="kube-controller-manager"
+        )
 
 
 _ENDS = frozenset({"Succeeded", "Failed"})
-
-
-def _place(target: Target) -> tuple[Any, str | None, str]:
-    return target.resource, target.namespace, target.name
 
 
 def _phase(pod: Object) -> str:

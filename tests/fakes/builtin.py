@@ -27,8 +27,10 @@ _DEPLOYMENT = {"replicas": 1, "revisionHistoryLimit": 10, "progressDeadlineSecon
 _ROLLING = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}}
 
 
-def completed(resource: Resource, new: Object) -> Object:
-    """A copy of `new` with the defaults of its kind."""
+def completed(resource: Resource, new: Object, old: Object | None) -> Object:
+    """A copy of `new` with the defaults of its kind; a spec taken over from `old` has them already."""
+    if old is not None and "spec" in old and new.get("spec") is old["spec"]:
+        return {**without_nulls({**new, "spec": None}), "spec": new["spec"]}
     result: Object = without_nulls(new)
     if resource == PODS:
         _complete_pod(result.setdefault("spec", {}))

@@ -194,7 +194,7 @@ class Registry:
     def _completed(self, resource: Resource, new: Object, old: Object | None) -> Object:
         if resource.group == GROUP and resource.kind in KINDS:
             return schema.completed(resource.kind, new, old)
-        return builtin.completed(resource, new)
+        return builtin.completed(resource, new, old)
 
     def _must_be_valid(self, resource: Resource, new: Object, old: Object | None) -> None:
         faults = list(metadata_faults(new["metadata"]))
