@@ -180,6 +180,15 @@ async def test_a_merge_patch_takes_away_what_is_null(world: World) -> None:
     assert (await world.get(PIPELINES, "p"))["status"] == {"observedGeneration": -1, "state": "READY", "stage": "s"}
 
 
+async def test_a_null_in_a_built_in_kind_says_nothing(world: World) -> None:
+    body = thing(PODS, "x", spec={**POD, "nodeSelector": None, "restartPolicy": None}, labels=None)
+    await world.cluster.create(PODS, world.namespace, body)
+    found = await world.get(PODS, "x")
+    assert "nodeSelector" not in found["spec"]
+    assert "labels" not in found["metadata"]
+    assert found["spec"]["restartPolicy"] == "Always"
+
+
 async def test_a_json_patch_tests_and_replaces(world: World) -> None:
     await world.cluster.create(CONFIG_MAPS, world.namespace, thing(CONFIG_MAPS, "m") | {"data": {"a": "b"}})
     change = {"op": "replace", "path": "/data/a", "value": "c"}
