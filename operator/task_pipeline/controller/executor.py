@@ -5,6 +5,7 @@ whoever lost a race decides again on what is true now. The answer is fed back at
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -42,13 +43,19 @@ class Executor:
         self._store = store
         self._feed = feed
 
-    async def create_jobs(self, pipeline: PipelineRecord, drafts: list[dict[str, Any]]) -> None:
-        """Create the PipelineJobs that do not exist yet; one that exists is adopted if this Pipeline owns it."""
+    async def create_jobs(
+        self, pipeline: PipelineRecord, drafts: list[dict[str, Any]], created: Callable[[str], None]
+    ) -> None:
+        """Create the PipelineJobs that do not exist yet; one that exists is adopted if this Pipeline owns it.
+
+        `created` is called with the hash of each that exists.
+        """
         window = asyncio.Semaphore(CREATE_WINDOW)
 
         async def create(draft: dict[str, Any]) -> None:
             async with window:
                 await self._create_job(pipeline, draft)
+            created(draft["metadata"]["labels"][LABEL_JOB_HASH])
 
         results = await asyncio.gather(*(create(draft) for draft in drafts), return_exceptions=True)
         for result in results:

@@ -62,6 +62,10 @@ class Feed:
         if before is None or before.status.state is not record.status.state or record.final:
             self._work.add(Key(Of.PIPELINE, record.pipeline_uid))
 
+    def job_may_start(self, job_hash: str) -> None:
+        """All that a PipelineJob had to wait for while its stage was being divided exists."""
+        self._wake_owner(job_hash)
+
     def job_gone(self, uid: str) -> None:
         """A PipelineJob does not exist any more."""
         record = self._store.drop_job(uid)

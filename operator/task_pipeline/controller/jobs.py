@@ -122,10 +122,14 @@ class JobReconciler:
         return found[0].observe(view, self._tools.store.pods_below(job.hash, view.metadata.uid))
 
     def _tell_scheduler(self, job: JobRecord, decision: JobDecision) -> None:
-        if decision.eligible:
+        if decision.eligible and self._may_start(job):
             self._tools.scheduler.offer(job)
         elif decision.action is not Action.LAUNCH:
             self._tools.scheduler.withdraw(job)
+
+    def _may_start(self, job: JobRecord) -> bool:
+        pipeline = self._tools.store.pipelines.get(job.pipeline_uid)
+        return pipeline is not None and self._tools.arrivals.may_start(job, pipeline)
 
     async def _act(self, job: JobRecord, decision: JobDecision) -> None:
         match decision.action:

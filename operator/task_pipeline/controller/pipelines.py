@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from task_pipeline.api.faults import FieldError, InvalidObject
 from task_pipeline.api.reasons import Reason
+from task_pipeline.controller.frontier import Frontier
 from task_pipeline.controller.jobs import Tools
 from task_pipeline.controller.workqueue import Key, Of
 from task_pipeline.core.clients import refusal
@@ -110,8 +111,15 @@ class PipelineReconciler:
 
     async def _divide(self, pipeline: PipelineRecord, stage: int) -> bool:
         """Create the PipelineJobs of a stage; False when the namespace does not take any (it is being deleted)."""
+        frontier = Frontier(drafts(pipeline, stage))
+        self._tools.arrivals.begin(pipeline, frontier)
+
+        def created(job_hash: str) -> None:
+            for passed in frontier.created(job_hash):
+                self._tools.feed.job_may_start(passed)
+
         try:
-            await self._tools.executor.create_jobs(pipeline, drafts(pipeline, stage))
+            await self._tools.executor.create_jobs(pipeline, frontier.drafts, created)
         except Forbidden as error:
             log.warning("pipeline %s/%s: %s", pipeline.namespace, pipeline.name, error.message)
             self._tools.work.add_after(Key(Of.PIPELINE, pipeline.uid), NAMESPACE_PAUSE)
