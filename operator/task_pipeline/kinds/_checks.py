@@ -7,6 +7,8 @@ way out, and never repeats a value. Sizes are bytes of UTF-8, as the kernel coun
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import BaseModel
+
 from task_pipeline.core.workload import KindDefaults, PodSecurity
 from task_pipeline.kinds._params import ContainerParams, EnvSource, PodParams
 from task_pipeline.kinds._pods import value_text
@@ -22,6 +24,11 @@ _ADVICE = "put it into a file, a ConfigMap or a Secret and mount that with volum
 def size(text: str) -> int:
     """Bytes of `text`."""
     return len(text.encode())
+
+
+def given(params: BaseModel, field: str) -> bool:
+    """Whether the user gave `field`. A field that is being refused has no value here, and is given all the same."""
+    return field in params.model_fields_set
 
 
 def container_problems(params: ContainerParams) -> Iterator[Problem]:
@@ -72,11 +79,7 @@ def pod_problems(params: PodParams, defaults: KindDefaults) -> Iterator[Problem]
 def form_problems(params: PodParams, beside: frozenset[str]) -> Iterator[Problem]:
     """Short form and native `spec` in one: beside `spec`, only the fields `beside` may be given."""
     fields = type(params).model_fields
-    both = [
-        fields[name].alias or name
-        for name in sorted(params.model_fields_set)
-        if name not in beside and getattr(params, name) is not None
-    ]
+    both = [fields[name].alias or name for name in sorted(params.model_fields_set) if name not in beside]
     if both:
         yield "spec", f"cannot be combined with {', '.join(both)}: write everything into spec, or nothing"
 

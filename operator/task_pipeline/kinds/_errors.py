@@ -45,14 +45,11 @@ _BOUNDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 
 def field_errors(error: ValidationError, raw: Any, model: type[BaseModel]) -> tuple[FieldError, ...]:
     """The faults of `raw`, one per place, in the order in which they were found."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, None]] = {}  # used as ordered sets: branches of a union may say the same
     for fault in error.errors(include_url=False, include_input=False):
         location = _place(fault["loc"], raw, fault["type"] == "missing")
-        message = _message(fault, model)
-        messages = found.setdefault(path_of(location), [])
-        if message not in messages:
-            messages.append(message)
-    return tuple(FieldError(path, _either(messages)) for path, messages in found.items())
+        found.setdefault(path_of(location), {})[_message(fault, model)] = None
+    return tuple(FieldError(path, _either(list(messages))) for path, messages in found.items())
 
 
 def heads(errors: Iterable[FieldError]) -> frozenset[str]:

@@ -23,8 +23,8 @@ from task_pipeline.kinds._scalars import (
     Text,
     Texts,
     UserId,
+    deliverable,
     integer_fault,
-    without_nul,
 )
 from task_pipeline.kinds._volumes import Volume, VolumeMount
 
@@ -67,7 +67,7 @@ def _env_value(value: object) -> object:
     if not isinstance(value, str | int | EnvSource):
         raise ValueError("must be a string, an integer, a boolean, or one of secretKeyRef, configMapKeyRef, fieldRef")
     if isinstance(value, str):
-        return without_nul(value)
+        return deliverable(value)
     fault = integer_fault(value) if isinstance(value, int) else None
     if fault is not None:
         raise ValueError(fault)

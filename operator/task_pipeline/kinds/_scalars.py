@@ -33,6 +33,7 @@ HINTS: Mapping[str, str] = {
 }
 
 _QUANTITY = re.compile(r"[+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][-+]?[0-9]+)?", re.ASCII)
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -46,10 +47,12 @@ class KindModel(Params):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def without_nul(text: str) -> str:
-    """`text` itself; raises ValueError when it holds a NUL, which no argument or variable can carry."""
+def deliverable(text: str) -> str:
+    """`text` itself; raises ValueError when no argument, variable or file could carry it as it is."""
     if "\x00" in text:
         raise ValueError("must not hold a NUL character: the kernel would end the text there")
+    if _HALF_PAIR.search(text):
+        raise ValueError("must consist of valid characters: half of a surrogate pair is none")
     return text
 
 
@@ -80,7 +83,7 @@ def _quantity(value: object) -> object:
     raise ValueError("must be a quantity, such as 500m, 2, 0.5 or 4Gi")
 
 
-Text = Annotated[str, AfterValidator(without_nul)]
+Text = Annotated[str, AfterValidator(deliverable)]
 # Strict mode would take only a tuple itself, never the list of a JSON document.
 Texts = Annotated[tuple[Text, ...], Field(strict=False)]
 SomeTexts = Annotated[tuple[Text, ...], Field(strict=False, min_length=1)]

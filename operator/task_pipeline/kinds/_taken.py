@@ -40,7 +40,7 @@ def explain_taken(pod: PodView, ended: Terminated | None) -> Taken | None:
     for condition in status.conditions:
         if condition.type == "DisruptionTarget" and condition.status == "True":
             if _ended_before(ended, condition.last_transition_time):
-                continue
+                return None
             reason = Reason.LOST if condition.reason == "DeletionByPodGC" else Reason.EVICTED
             return reason, join(condition.reason or "disrupted", condition.message), False
     if pod.metadata.deletion_timestamp is not None:

@@ -33,7 +33,7 @@ from task_pipeline.core.workload import (
     Right,
 )
 from task_pipeline.kinds._apply import overlay, owned_fields
-from task_pipeline.kinds._checks import Problem, form_problems, pod_problems, template_problems
+from task_pipeline.kinds._checks import Problem, form_problems, given, pod_problems, template_problems
 from task_pipeline.kinds._params import NativeSpec, PodParams
 from task_pipeline.kinds._pods import compact, container_fields, named_security, pod_fields, pod_spec
 from task_pipeline.kinds._rollout import judge_rollout
@@ -105,8 +105,8 @@ class DeploymentKind:
     def problems(self, params: BaseModel, defaults: KindDefaults) -> Sequence[Problem]:
         """Faults between fields, and what must be known of a native spec."""
         assert isinstance(params, DeploymentParams)
-        if params.spec is not None:
-            return (*form_problems(params, _BESIDE_SPEC), *_native_problems(params.spec))
+        if given(params, "spec"):
+            return (*form_problems(params, _BESIDE_SPEC), *_native_problems(params.spec or {}))
         return tuple(pod_problems(params, defaults))
 
     def workload_name(self, params: BaseModel, attempt: AttemptIdentity) -> str:

@@ -24,7 +24,7 @@ from task_pipeline.core.workload import (
     Phase,
     Right,
 )
-from task_pipeline.kinds._checks import Problem, form_problems, pod_problems, template_problems
+from task_pipeline.kinds._checks import Problem, form_problems, given, pod_problems, template_problems
 from task_pipeline.kinds._judge import judge_pod
 from task_pipeline.kinds._params import LabelledParams, NativeSpec
 from task_pipeline.kinds._pods import compact, container_fields, owned_metadata, pod_spec, tracking_labels
@@ -32,6 +32,7 @@ from task_pipeline.kinds._scalars import DnsLabel, Natural, Positive
 from task_pipeline.kinds._text import join
 
 MAIN = "main"
+_BESIDE_SPEC = frozenset({"spec", "labels", "annotations"})
 
 
 class KubernetesJobParams(LabelledParams):
@@ -73,10 +74,9 @@ class KubernetesJobKind:
     def problems(self, params: BaseModel, defaults: KindDefaults) -> Sequence[Problem]:
         """Faults between fields, and what must be known of a native spec."""
         assert isinstance(params, KubernetesJobParams)
-        if params.spec is not None:
-            beside = frozenset({"spec", "labels", "annotations"})
-            return (*form_problems(params, beside), *_native_problems(params.spec))
-        missing = [("image", "required, unless spec is given")] if params.image is None else []
+        if given(params, "spec"):
+            return (*form_problems(params, _BESIDE_SPEC), *_native_problems(params.spec or {}))
+        missing = [] if given(params, "image") else [("image", "required, unless spec is given")]
         return (*missing, *pod_problems(params, defaults))
 
     def workload_name(self, params: BaseModel, attempt: AttemptIdentity) -> str:

@@ -99,7 +99,7 @@ def parse(kind: str, version: str, params: Mapping[str, Any], kinds: Mapping[str
     found = _find(kind, version, kinds)
     if isinstance(found, FieldError):
         raise LookupError(found.message)
-    return found[1].model_validate(params, by_alias=True, by_name=False)
+    return _validated(found[1], params)
 
 
 def check_params(
@@ -118,7 +118,7 @@ def check_params(
     job_kind, model = found
     faults: tuple[FieldError, ...] = ()
     try:
-        parsed: BaseModel | None = model.model_validate(params, by_alias=True, by_name=False)
+        parsed: BaseModel | None = _validated(model, params)
     except ValidationError as error:
         faults = field_errors(error, params, model)
         parsed = _sound_part(model, params, heads(faults))
@@ -129,10 +129,21 @@ def check_params(
     return (*faults, *(fault for fault in between if not heads([fault]) & broken))
 
 
+def _validated(model: type[BaseModel], params: Mapping[str, Any]) -> BaseModel:
+    """`params` as `model`; a field that is null is an absent one, as the API server takes it."""
+    plain = {name: value for name, value in params.items() if value is not None}
+    return model.model_validate(plain, by_alias=True, by_name=False)
+
+
 def _sound_part(model: type[BaseModel], params: Mapping[str, Any], broken: frozenset[str]) -> BaseModel | None:
-    """`params` without their broken fields, so that the checks between the others run too; None if impossible."""
-    sound = {name: value for name, value in params.items() if name not in broken}
+    """`params` with their broken fields given, yet without a value, so that the checks between fields run too.
+
+    None if the model cannot do without them.
+    """
     try:
-        return model.model_validate(sound, by_alias=True, by_name=False)
+        sound = _validated(model, {name: value for name, value in params.items() if name not in broken})
     except ValidationError:
         return None
+    names = {name for name, field in model.model_fields.items() if (field.alias or name) in broken}
+    values = {name: getattr(sound, name) for name in model.model_fields}
+    return model.model_construct(sound.model_fields_set | names, **values)

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from task_pipeline.api.objects import PodView, WorkloadView
 from task_pipeline.api.resources import CONFIG_MAPS, PODS, Resource
 from task_pipeline.core.workload import AttemptIdentity, KindDefaults, Launch, Manifest, Observation, Right
-from task_pipeline.kinds._checks import MAX_ARGUMENT, Problem, pod_problems, size
+from task_pipeline.kinds._checks import MAX_ARGUMENT, Problem, given, pod_problems, size
 from task_pipeline.kinds._judge import judge_pod
 from task_pipeline.kinds._params import LabelledParams
 from task_pipeline.kinds._pods import container_fields, escaped, owned_metadata, pod_spec
@@ -76,13 +76,13 @@ def _script_problems(script: str, shell: Sequence[str]) -> Iterator[Problem]:
 
 
 def _problems(params: ShellParams, defaults: KindDefaults) -> Iterator[Problem]:
-    if params.image is None and defaults.shell_image is None:
+    if not given(params, "image") and defaults.shell_image is None:
         yield "image", "required: the operator has no default image (setting shellImage)"
-    if (params.script is None) == (params.command is None):
+    if given(params, "script") == given(params, "command"):
         yield "script", "give exactly one of script and command"
-    if params.script is None and params.shell is not None:
+    if given(params, "shell") and not given(params, "script"):
         yield "shell", "only goes with script"
-    if params.command is None and params.args is not None:
+    if given(params, "args") and not given(params, "command"):
         yield "args", "only goes with command"
     if params.script is not None:
         yield from _script_problems(params.script, params.shell or DEFAULT_SHELL)
