@@ -42,7 +42,7 @@ class Feed:
             return
         self._work.add(Key(Of.PIPELINE, record.uid))
         if before is None or before.generation != record.generation:
-            self._wake_jobs(record.uid)
+            self.wake_jobs(record.uid)
 
     def pipeline_gone(self, uid: str) -> None:
         """A Pipeline does not exist any more: its jobs have to look at themselves."""
@@ -50,7 +50,7 @@ class Feed:
             return
         self._scheduler.leave(uid)
         self._work.add(Key(Of.PIPELINE, uid))
-        self._wake_jobs(uid)
+        self.wake_jobs(uid)
 
     def job(self, record: JobRecord) -> None:
         """A PipelineJob exists and looks like this."""
@@ -117,7 +117,8 @@ class Feed:
             del self._lingering[job_hash]
             self._scheduler.job_gone(uid)
 
-    def _wake_jobs(self, pipeline_uid: str) -> None:
+    def wake_jobs(self, pipeline_uid: str) -> None:
+        """The jobs of a Pipeline have to look at themselves."""
         for job in self._store.jobs_of(pipeline_uid):
             if not job.final or pipeline_uid not in self._store.pipelines:
                 self._work.add(Key(Of.JOB, job.uid))

@@ -43,6 +43,7 @@ class PipelineReconciler:
         self._tools = tools
         self._paces: dict[str, _Pace] = {}
         self._faults: dict[str, tuple[int, str | None]] = {}
+        self._closing: set[str] = set()
 
     async def reconcile(self, uid: str) -> None:
         """Look at the Pipeline once."""
@@ -57,9 +58,18 @@ class PipelineReconciler:
                 return
             pipeline = tools.store.pipelines.get(uid, pipeline)
             decision = decide_pipeline(self._facts(pipeline), tools.now())
+        self._close(uid, decision)
         if decision.wake is not None:
             tools.work.add_after(Key(Of.PIPELINE, uid), (decision.wake - tools.now()).total_seconds())
         await self._tell(pipeline, decision)
+
+    def _close(self, uid: str, decision: PipelineDecision) -> None:
+        """Let every job look at itself, once, when something has begun to end them from outside."""
+        if not decision.closing:
+            self._closing.discard(uid)
+        elif uid not in self._closing:
+            self._closing.add(uid)
+            self._tools.feed.wake_jobs(uid)
 
     def _facts(self, pipeline: PipelineRecord) -> PipelineFacts:
         tools = self._tools
@@ -145,6 +155,7 @@ class PipelineReconciler:
     def _forget(self, uid: str) -> None:
         self._paces.pop(uid, None)
         self._faults.pop(uid, None)
+        self._closing.discard(uid)
         self._tools.arrivals.forget(uid)
         self._tools.work.forget(Key(Of.PIPELINE, uid))
 

@@ -99,9 +99,15 @@ class Runtime:
             self._background[-1].cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
-        for task in (*self._tasks, *self._background):
+        await self.kill()
+
+    async def kill(self) -> None:
+        """End everything at once, whatever is in flight."""
+        self.scheduler.stop()
+        tasks = (*self._tasks, *self._background)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, *self._background, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     @property
     def idle(self) -> bool:

@@ -12,6 +12,7 @@ from itertools import count
 from typing import NamedTuple
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 60.0  # seconds after a failure
+EARLY, SHORTEST = 0.0005, 0.001  # seconds: a timer may fire so early, and a key never comes back sooner
 
 
 class Of(StrEnum):
@@ -74,7 +75,7 @@ class WorkQueue:
 
     def add_after(self, key: Key, seconds: float) -> None:
         """Look at `key` in `seconds`; a later time than one already set is ignored."""
-        moment = self.clock() + max(0.0, seconds)
+        moment = self.clock() + max(SHORTEST, seconds)
         known = self._later.get(key)
         if known is not None and known <= moment:
             return
@@ -131,7 +132,7 @@ class WorkQueue:
     def _ring(self) -> None:
         self._timer = None
         now = self.clock()
-        while self._alarms and self._alarms[0][0] <= now + 0.001:
+        while self._alarms and self._alarms[0][0] <= now + EARLY:
             moment, _, key = heapq.heappop(self._alarms)
             if self._later.get(key) == moment:
                 del self._later[key]

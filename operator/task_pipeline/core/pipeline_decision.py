@@ -16,7 +16,7 @@ from task_pipeline.api.states import TERMINAL, State
 from task_pipeline.api.times import format_time
 from task_pipeline.core.closing import Closing, of_pipeline
 from task_pipeline.core.conditions import Situation, pipeline_conditions
-from task_pipeline.core.deadlines import after
+from task_pipeline.core.deadlines import after, passed
 from task_pipeline.core.records import PipelineRecord, PipelineStatus, StageStatus
 from task_pipeline.core.rollup import LISTED_FAILURES, StageTally, Tally, stage_totals
 from task_pipeline.core.stages import Barrier, judge
@@ -52,12 +52,16 @@ class PipelineFacts:
 
 @dataclass(frozen=True, slots=True)
 class PipelineDecision:
-    """`divide`: the stage whose PipelineJobs are to be created before the status is written. `wake`: look then."""
+    """`divide`: the stage whose PipelineJobs are to be created before the status is written. `wake`: look then.
+
+    `closing`: jobs have to end from outside (a cancel, a deadline, a failure before them) and are to look at themselves.
+    """
 
     status: PipelineStatus
     urgency: Urgency
     divide: int | None = None
     wake: datetime | None = None
+    closing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +89,14 @@ def decide_pipeline(facts: PipelineFacts, now: datetime) -> PipelineDecision:
     divide = barrier.divide if _may_divide(facts, barrier, closing) else None
     verdict = _verdict(facts, barrier, closing, divide)
     status = _status(facts, totals, barrier, verdict, now)
-    wake = after(status.start_time, pipeline.spec.timeout) if verdict.state not in TERMINAL else None
-    return PipelineDecision(status, _urgency(pipeline.status, status), divide, wake)
+    deadline = after(status.start_time, pipeline.spec.timeout)
+    return PipelineDecision(
+        status,
+        _urgency(pipeline.status, status),
+        divide,
+        wake=None if verdict.state in TERMINAL or passed(deadline, now) else deadline,
+        closing=facts.tally.unfinished > 0 and (closing is not None or barrier.broken is not None),
+    )
 
 
 def _may_be_judged_again(pipeline: PipelineRecord) -> bool:

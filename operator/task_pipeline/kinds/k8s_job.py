@@ -48,13 +48,13 @@ class KubernetesJobParams(LabelledParams):
 
 
 def _native_problems(spec: Mapping[str, Any]) -> Iterator[Problem]:
-    if "ttlSecondsAfterFinished" in spec:
+    if spec.get("ttlSecondsAfterFinished") is not None:
         yield (
             "spec.ttlSecondsAfterFinished",
             "is not allowed: the Pipeline's own ttlSecondsAfterFinished cleans up",
         )
     for field in ("selector", "manualSelector"):
-        if field in spec:
+        if spec.get(field) is not None:
             yield f"spec.{field}", "is not allowed: each attempt is a Job whose selector Kubernetes makes"
     yield from template_problems(spec)
 
@@ -132,10 +132,12 @@ def _short_spec(params: KubernetesJobParams, defaults: KindDefaults) -> Manifest
 
 
 def _native_spec(native: Mapping[str, Any]) -> Manifest:
+    """`native` with what makes an attempt one try; a field that is null is an absent one, as everywhere."""
     spec = deepcopy(dict(native))
-    if "backoffLimitPerIndex" not in spec:
-        spec.setdefault("backoffLimit", 0)
-    spec["template"]["spec"].setdefault("restartPolicy", "Never")
+    if spec.get("backoffLimit") is None and spec.get("backoffLimitPerIndex") is None:
+        spec["backoffLimit"] = 0
+    if spec["template"]["spec"].get("restartPolicy") is None:
+        spec["template"]["spec"]["restartPolicy"] = "Never"
     if spec["template"].get("metadata") is None:
         spec["template"]["metadata"] = {}
     return spec

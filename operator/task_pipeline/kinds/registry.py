@@ -145,5 +145,5 @@ def _sound_part(model: type[BaseModel], params: Mapping[str, Any], broken: froze
     except ValidationError:
         return None
     names = {name for name, field in model.model_fields.items() if (field.alias or name) in broken}
-    values = {name: getattr(sound, name) for name in model.model_fields}
+    values = {field.alias or name: getattr(sound, name) for name, field in model.model_fields.items()}
     return model.model_construct(sound.model_fields_set | names, **values)

@@ -21,7 +21,9 @@ from task_pipeline.kube.errors import Unreachable, from_status
 
 FIELD_MANAGER = "task-pipeline"
 WATCH_SECONDS = 290  # the server ends a watch itself; resuming is cheap
-SILENCE_SECONDS = 75  # bookmarks come about every minute: a stream silent for longer is dead
+SILENCE_SECONDS = (
+    150  # bookmarks come about every minute, on a quiet cluster not always: a longer silence is a dead stream
+)
 _LINE_LIMIT = 2**26  # one watch event; etcd itself refuses objects far below it
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"

@@ -46,8 +46,12 @@ class Sink(Protocol[D]):
         """The object does not exist any more."""
 
 
+class _Place(msgspec.Struct, rename="camel"):
+    resource_version: str
+
+
 class _Bookmark(msgspec.Struct):
-    metadata: ObjectMeta
+    metadata: _Place  # a bookmark has no name: it is about the whole resource
 
 
 class _Page(msgspec.Struct):
@@ -171,13 +175,13 @@ class Informer(Generic[T]):
     def _handle(self, line: bytes) -> None:
         try:
             event = self._decode_event(line)
+            if event.type == "BOOKMARK":
+                self._version = msgspec.json.decode(event.object, type=_Bookmark).metadata.resource_version
+                return
+            status = msgspec.json.decode(event.object, type=_Status) if event.type == "ERROR" else None
         except msgspec.DecodeError as error:
             raise Unreachable(f"a broken watch event: {error}") from error
-        if event.type == "BOOKMARK":
-            self._version = msgspec.json.decode(event.object, type=_Bookmark).metadata.resource_version
-            return
-        if event.type == "ERROR":
-            status = msgspec.json.decode(event.object, type=_Status)
+        if status is not None:
             kind = Gone if status.code == 410 else ApiError
             raise kind(status.code, status.reason, status.message)
         thing = self._object(event.object)
