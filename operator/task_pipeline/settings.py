@@ -1,13 +1,14 @@
 """Every setting of the operator: its name, default and meaning, once.
 
-Read from the environment (prefix TASK_PIPELINE_; QUEUE_SIZE and MAX_RUNNING_JOBS also as they stand) and from a YAML
-file named by TASK_PIPELINE_CONFIG. Absent means unlimited, 0 means closed, negative is refused.
+Read from the environment (prefix TASK_PIPELINE_; QUEUE_SIZE and MAX_RUNNING_JOBS also as they stand) and from the YAML
+file that TASK_PIPELINE_CONFIG names. For limits 0 means closed, `unlimited` no limit, and negative is refused.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, BeforeValidator, Field
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -20,7 +21,14 @@ from task_pipeline.core.retry import Backoff
 from task_pipeline.core.workload import KindDefaults, PodSecurity
 
 PREFIX = "TASK_PIPELINE_"
-Limit = Annotated[int, Field(ge=0)]
+UNLIMITED = "unlimited"
+
+
+def _limit(value: object) -> object:
+    return None if value == UNLIMITED else value
+
+
+Limit = Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_limit)]
 Seconds = Annotated[float, Field(gt=0, le=3_153_600_000)]
 
 
@@ -29,15 +37,15 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", populate_by_name=True)
 
-    queue_size: Limit | None = Field(
+    queue_size: Limit = Field(
         default=1000,
         validation_alias=AliasChoices("queue_size", f"{PREFIX}QUEUE_SIZE", "QUEUE_SIZE"),
-        description="How many READY jobs of open stages may be enqueued. 0: closed.",
+        description="How many READY jobs of open stages may be enqueued. 0: closed; unlimited: no limit.",
     )
-    max_running_jobs: Limit | None = Field(
+    max_running_jobs: Limit = Field(
         default=100,
         validation_alias=AliasChoices("max_running_jobs", f"{PREFIX}MAX_RUNNING_JOBS", "MAX_RUNNING_JOBS"),
-        description="How many jobs may be IN PROGRESS at once. 0: closed.",
+        description="How many jobs may be IN PROGRESS at once. 0: closed; unlimited: no limit.",
     )
     retry_backoff: Annotated[float, Field(ge=0, le=86_400)] = Field(
         default=10.0, description="Seconds before the first retry. 0: retry at once."
@@ -109,4 +117,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments beat the environment, the environment beats the file."""
-        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
+        file = os.environ.get(f"{PREFIX}CONFIG")
+        if file is None:
+            return init_settings, env_settings
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=file)

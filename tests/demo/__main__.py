@@ -92,7 +92,8 @@ def _cluster() -> Iterator[tuple[Path, str]]:
         yield cluster.kubeconfig, str(cluster.paths.kubectl)
     finally:
         if os.environ.get("KEEP"):
-            console.print(f"kept: export KUBECONFIG={cluster.kubeconfig}; `make demo-down` stops it")
+            console.print(f"kept: export KUBECONFIG={cluster.kubeconfig}")
+            console.print("stop it with: make cluster-down CLUSTER_DIR=.demo/cluster")
         else:
             cluster.down()
             shutil.rmtree(FOLDER, ignore_errors=True)

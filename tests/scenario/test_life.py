@@ -124,7 +124,7 @@ async def test_a_pod_deleted_by_hand_is_lost_and_replaced() -> None:
         world.cluster.admin.delete(PODS, world.pods()[0]["metadata"]["name"], grace=0)
         assert await world.until_final() == {"p": "DONE"}
         job = world.job("p", "a")
-        assert [attempt.get("reason") for attempt in job["attempts"]][0] == "Lost"
+        assert job["attempts"][0]["reason"] == "Lost"
         assert job["attempt"] == 2
 
 

@@ -54,7 +54,7 @@ class PipelineFacts:
 class PipelineDecision:
     """`divide`: the stage whose PipelineJobs are to be created before the status is written. `wake`: look then.
 
-    `closing`: jobs have to end from outside (a cancel, a deadline, a failure before them) and are to look at themselves.
+    `closing`: jobs have to end from outside (cancel, deadline, a failure before them) and are to look at themselves.
     """
 
     status: PipelineStatus

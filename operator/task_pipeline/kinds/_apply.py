@@ -49,18 +49,30 @@ def _extract(value: Any, fields: Mapping[str, Any]) -> Any:
     if not names:
         return value
     if isinstance(value, list):
-        return [_item(value, json.loads(name[2:]), fields[name]) for name in names if name.startswith("k:")]
+        return _items(value, {name: fields[name] for name in names if name.startswith("k:")})
     if not isinstance(value, Mapping):
         return value
     return {name[2:]: _extract(value[name[2:]], fields[name]) for name in names if name[2:] in value}
 
 
-def _item(items: Sequence[Any], keys: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The owned part of the list item with these `keys`; the keys alone if it is gone."""
-    matches = (item for item in items if all(item.get(key) == value for key, value in keys.items()))
-    found: Mapping[str, Any] = next(matches, {})
-    inner = {name: part for name, part in fields.items() if name != "."}
-    return {**keys, **(_extract(found, inner) if inner else {})}
+def _items(live: Sequence[Any], owned: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The owned parts of a list's items, in the live order: another order would be another template.
+
+    An item that is gone is named by its keys alone, so that it is not taken for one that is given up.
+    """
+    keys = {name: json.loads(name[2:]) for name in owned}
+    places = {name: _place(live, keys[name]) for name in owned}
+    found = []
+    for name in sorted(owned, key=lambda one: places[one]):
+        item = live[places[name]] if places[name] < len(live) else {}
+        inner = {field: part for field, part in owned[name].items() if field != "."}
+        found.append({**keys[name], **(_extract(item, inner) if inner else {})})
+    return found
+
+
+def _place(live: Sequence[Any], keys: Mapping[str, Any]) -> int:
+    matches = (i for i, item in enumerate(live) if all(item.get(key) == value for key, value in keys.items()))
+    return next(matches, len(live))
 
 
 def overlay(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The informer: keeps a sink in step with one resource of the cluster.
 
-List in pages, watch from where the list ended, resume after every end of the stream, list again when the server
-has forgotten our place. A new list is compared with what was known before, so that what vanished in between is reported as
-deleted. Raw watch lines go through one typed decoder; nothing else of an event is parsed.
+List in pages, watch from where the list ended, resume after every end of the stream, list again when the server has
+forgotten our place. A new list is compared with what was known before, so that what vanished in between is reported
+as deleted. Raw watch lines go through one typed decoder; nothing else of an event is parsed.
 
 The sink sees `put(object)` and `gone(uid)` only; it is told nothing about how the news came.
 """
