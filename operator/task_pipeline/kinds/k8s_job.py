@@ -133,7 +133,7 @@ def _short_spec(params: KubernetesJobParams, defaults: KindDefaults) -> Manifest
 
 def _native_spec(native: Mapping[str, Any]) -> Manifest:
     """`native` with what makes an attempt one try; a field that is null is an absent one, as everywhere."""
-    spec = dict(native)
+    spec = deepcopy(dict(native))
     if spec.get("backoffLimit") is None and spec.get("backoffLimitPerIndex") is None:
         spec["backoffLimit"] = 0
     if spec["template"]["spec"].get("restartPolicy") is None:

@@ -93,6 +93,14 @@ def test_owned_fields_are_those_of_our_applies_with_their_values_of_now() -> Non
     }
 
 
+def test_items_keep_their_live_order_since_another_order_is_another_template() -> None:
+    names = ["c", "a", "b"]
+    fields: dict[str, Any] = {f'k:{{"name":"{name}"}}': {".": {}, "f:name": {}} for name in ("a", "b", "c", "gone")}
+    entry = {"manager": "m", "operation": "Apply", "fieldsV1": {"f:spec": {"f:volumes": fields}}}
+    live = {"metadata": {"managedFields": [entry]}, "spec": {"volumes": [{"name": name} for name in names]}}
+    assert [one["name"] for one in owned_fields(live, "m")["volumes"]] == [*names, "gone"]
+
+
 @pytest.mark.parametrize(
     "live",
     [

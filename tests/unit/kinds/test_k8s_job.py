@@ -55,6 +55,15 @@ class TestNativeForm:
         assert made["spec"]["template"]["spec"]["containers"] == [{"name": "m", "image": IMAGE}]
         assert given_spec == before
 
+    def test_B026_null_is_not_saying_otherwise(self) -> None:
+        spec = native(backoffLimit=None, backoffLimitPerIndex=None, selector=None, ttlSecondsAfterFinished=None)
+        spec["template"] |= {"metadata": None}
+        spec["template"]["spec"]["restartPolicy"] = None
+        made = launch("K8S/Job", {"spec": spec}).manifest["spec"]
+        assert made["backoffLimit"] == 0
+        assert made["template"]["spec"]["restartPolicy"] == "Never"
+        assert made["template"]["metadata"]["labels"] == TRACKING
+
     def test_the_user_says_otherwise(self) -> None:
         policy = {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]}
         spec = native(backoffLimit=3, podFailurePolicy=policy, suspend=True)
