@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
-from task_pipeline.api.resources import PIPELINE_JOBS, PIPELINES, PODS
-from task_pipeline.kube.errors import Gone, KubeError, Unreachable
+from task_pipeline.api.resources import DEPLOYMENTS, PIPELINE_JOBS, PIPELINES, PODS
+from task_pipeline.kube.errors import Conflict, Gone, KubeError, Unreachable
 from tests.fakes import Fault, on
 from tests.fakes.faults import Predicate
 from tests.fakes.refusals import server_error, stale, too_many
@@ -49,7 +50,7 @@ async def test_killed_before_and_after_every_write_the_run_ends_the_same() -> No
             await world.start()
             submit(world)
             fault = strike(world, on("write"), number, Unreachable("cut"), after=after)
-            await world.cluster.admin.wait_for(lambda fault=fault: fault.hits > 0, 120, what=f"write {number}")
+            await world.cluster.admin.wait_for(partial(getattr, fault, "spent"), 120, what=f"write {number}")
             await world.kill()
             await world.start()
             assert await world.until_final() == {"p": "DONE"}, (number, after)
@@ -155,3 +156,38 @@ async def test_a_job_costs_at_most_4_3_writes_and_few_bytes() -> None:
         assert len(writes) / 200 <= 4.3
         assert world.cluster.journal.bytes_written / 200 <= 3600
         assert not [r for r in world.cluster.journal if r.verb in ("get", "list")]
+
+
+async def test_B022_a_conflict_on_the_quota_itself_is_not_a_failure() -> None:
+    async with running() as world:
+        conflict = Conflict(
+            409, "Conflict", 'Operation cannot be fulfilled on resourcequotas "q": it has been modified'
+        )
+        for answer in (conflict, too_many(), server_error()):
+            world.cluster.fault(on("create", PODS), before=answer)
+        world.submit("p", shell("a"))
+        assert await world.until_final() == {"p": "DONE"}
+        assert world.job("p", "a")["attempt"] == 1
+
+
+async def test_a_conflict_between_field_managers_ends_the_job() -> None:
+    async with running() as world:
+        apply_conflict = Conflict(
+            409, "Conflict", 'Apply failed with 1 conflict: conflict with "argocd": .spec.replicas'
+        )
+        world.cluster.fault(on("apply", DEPLOYMENTS), before=apply_conflict)
+        params = {"name": "web", "image": "busybox:1.36"}
+        world.submit("p", {"name": "d", "stage": "s", "kind": "K8S/Deployment", "version": "1.0.0", "params": params})
+        assert await world.until_final() == {"p": "ERROR"}
+        assert world.job("p", "d")["reason"] == "Conflict"
+        assert "argocd" in world.job("p", "d")["message"]
+
+
+async def test_the_other_kinds_run_too() -> None:
+    async with running() as world:
+        job = {"name": "j", "stage": "s", "kind": "K8S/Job", "version": "1.0.0", "params": {"image": "busybox:1.36"}}
+        web = {"name": "web", "image": "busybox:1.36", "replicas": 2}
+        deployment = {"name": "d", "stage": "t", "kind": "K8S/Deployment", "version": "1.0.0", "params": web}
+        world.submit("p", job, deployment)
+        assert await world.until_final() == {"p": "DONE"}
+        assert world.cluster.admin.get(DEPLOYMENTS, "web")["status"]["availableReplicas"] == 2

@@ -20,7 +20,7 @@ from task_pipeline.core.naming import workload_name
 from task_pipeline.core.records import JobRecord, WorkloadRef
 from task_pipeline.core.workload import AttemptIdentity, JobKind, KindDefaults, Refusal
 from task_pipeline.kinds import registry
-from task_pipeline.kube.errors import ApiError, Conflict, Forbidden, Invalid, is_transient
+from task_pipeline.kube.errors import ApiError, Conflict, Forbidden, KubeError, is_transient
 
 log = logging.getLogger(__name__)
 
@@ -52,36 +52,35 @@ class Launcher:
             await self._refuse(job, attempt, Reason.INVALID_SPEC, parsed)
             return
         try:
-            await self._start(job, attempt, *parsed)
-        except NameTaken as error:
-            await self._refuse(job, attempt, Reason.CONFLICT, str(error))
-        except Conflict as error:
-            await self._refuse(job, attempt, Reason.CONFLICT, error.message)
-        except Forbidden as error:
-            if error.is_quota:
+            sent = await self._send(job, attempt, *parsed)
+        except KubeError as error:
+            if isinstance(error, Forbidden) and error.is_quota:
                 await self._hold(job, error)
-            else:
-                await self._refuse(job, attempt, Reason.POD_REJECTED, error.message)
-        except Invalid as error:
-            await self._refuse(job, attempt, Reason.POD_REJECTED, error.message)
-        except ApiError as error:
-            if is_transient(error):
+                return
+            if not isinstance(error, ApiError) or _may_pass(error):
                 raise
-            await self._refuse(job, attempt, Reason.POD_REJECTED, error.message)
+            sent = Refusal(Reason.CONFLICT if isinstance(error, Conflict) else Reason.POD_REJECTED, error.message)
+        except NameTaken as error:
+            sent = Refusal(Reason.CONFLICT, str(error))
+        if isinstance(sent, Refusal):
+            await self._refuse(job, attempt, sent.reason, sent.message)
+        else:
+            await self._executor.job_status(job, launched(job.status, attempt.attempt, sent, self._now()))
 
-    async def _start(self, job: JobRecord, attempt: AttemptIdentity, kind: JobKind, params: Any) -> None:
+    async def _send(
+        self, job: JobRecord, attempt: AttemptIdentity, kind: JobKind, params: Any
+    ) -> WorkloadRef | Refusal:
+        """Create what the kind wants; its errors are about the workload, never about the job's own status."""
         current = None
         if kind.reads_current:
             name = kind.workload_name(params, attempt)
             current = await self._backend.current(kind.resource, job.namespace, name)
         launch = kind.launch(params, attempt, self._defaults(), current)
         if isinstance(launch, Refusal):
-            await self._refuse(job, attempt, launch.reason, launch.message)
-            return
+            return launch
         view = await self._backend.launch(launch, attempt)
         self._feed.workload(view)
-        reference = WorkloadRef(kind=launch.resource.kind, name=view.metadata.name, uid=view.metadata.uid)
-        await self._executor.job_status(job, launched(job.status, attempt.attempt, reference, self._now()))
+        return WorkloadRef(kind=launch.resource.kind, name=view.metadata.name, uid=view.metadata.uid)
 
     async def _refuse(self, job: JobRecord, attempt: AttemptIdentity, reason: Reason, message: str) -> None:
         started, ended = refused(job, attempt.attempt, reason, message, self._now())
@@ -92,6 +91,12 @@ class Launcher:
     async def _hold(self, job: JobRecord, error: ApiError) -> None:
         until = self._now() + timedelta(seconds=QUOTA_PAUSE)
         await self._executor.job_status(job, held_back(job.status, Reason.QUOTA_EXCEEDED, error.message, until))
+
+
+def _may_pass(error: ApiError) -> bool:
+    """Whether the same launch may succeed in a moment. A conflict may, but for one between field managers."""
+    field_managers = isinstance(error, Conflict) and error.message.startswith("Apply failed")
+    return is_transient(error) or (isinstance(error, Conflict) and not field_managers)
 
 
 def identity(job: JobRecord, attempt: int) -> AttemptIdentity:
