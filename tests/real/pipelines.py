@@ -8,6 +8,7 @@ from tests.contract.kubectl import Kubectl, manifest
 
 FINAL = ("DONE", "ERROR", "CANCELLED")
 PATIENCE = 60.0
+GARBAGE_SECONDS = 60.0  # the garbage collector looks for new CRDs twice a minute
 
 
 def shell(name: str, stage: str = "s", *, seconds: float = 0, exit_code: int = 0, **fields: Any) -> dict[str, Any]:

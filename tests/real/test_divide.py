@@ -10,7 +10,17 @@ from tests.cluster import Cluster
 from tests.cluster.polling import wait_for
 from tests.contract.kubectl import Kubectl, manifest
 from tests.real import audit
-from tests.real.pipelines import condition, create_all, job_named, jobs_of, pods_of, shell, wait_all, wait_for_status
+from tests.real.pipelines import (
+    GARBAGE_SECONDS,
+    condition,
+    create_all,
+    job_named,
+    jobs_of,
+    pods_of,
+    shell,
+    wait_all,
+    wait_for_status,
+)
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("shared_operator")]
 
@@ -188,7 +198,7 @@ def test_b010_a_job_deleted_while_it_runs_ends_the_pipeline(
     ended = assert_ends_as_deleted(kubectl)
     assert ended["status"]["stages"][0] == stage_counts("s1", "ERROR", failed=1)
     assert ended["status"]["stages"][1] == stage_counts("s2", "CANCELLED", cancelled=1)
-    wait_for(lambda: not pods_of(kubectl), "the end of the pod")
+    wait_for(lambda: not pods_of(kubectl), "the end of the pod", GARBAGE_SECONDS)
     after_a_marker(kubectl)
     assert jobs_of(kubectl) == []
     assert launches() == 2  # its own, and the marker's

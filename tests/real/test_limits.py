@@ -10,7 +10,7 @@ from tests.cluster import Cluster
 from tests.cluster.polling import wait_for
 from tests.contract.kubectl import Kubectl
 from tests.operators import OperatorProcess
-from tests.real.pipelines import create_all, jobs_of, pods_of, shell, states, wait_all, wait_for_status
+from tests.real.pipelines import GARBAGE_SECONDS, create_all, jobs_of, pods_of, shell, states, wait_all, wait_for_status
 
 pytestmark = pytest.mark.cluster
 
@@ -134,5 +134,7 @@ def test_deleting_a_pipeline_that_runs_removes_its_work_and_frees_its_slot(
     assert sorted(states(kubectl, "pjob").values()) == ["IN PROGRESS", "READY", "READY", "READY"]
     kubectl.ok("delete", "tpl", "first")
     assert wait_all(kubectl) == {"second": "DONE"}
-    wait_for(lambda: len(jobs_of(kubectl)) == len(pods_of(kubectl)) == 1, "the end of the first one's work")
+    wait_for(
+        lambda: len(jobs_of(kubectl)) == len(pods_of(kubectl)) == 1, "the end of the first one's work", GARBAGE_SECONDS
+    )
     assert list(states(kubectl, "pjob").values()) == ["DONE"]
