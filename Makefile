@@ -24,18 +24,22 @@ demo: $(READY) ## Run a release on a real cluster, show it, and clean up (KEEP=1
 	@$(BIN)/python -m tests.demo
 
 .PHONY: test
-test: verify test-fast test-cluster test-node ## Everything that can be tested, with its own set-up
+test: verify test-fast coverage test-cluster test-node ## Everything that can be tested, with its own set-up
 
 .PHONY: test-fast
 test-fast: $(READY) ## Unit, property and scenario tests: no cluster, about a minute
 	$(PYTEST) -m "not cluster and not node"
 
+.PHONY: binaries
+binaries: $(READY) ## Build the local cluster's programs, once (about 10 minutes on two cores)
+	@$(BIN)/python -m tests.cluster build
+
 .PHONY: test-cluster
-test-cluster: $(READY) ## Tests on a real API server with simulated nodes
+test-cluster: binaries ## Tests on a real API server with simulated nodes
 	$(PYTEST) -m cluster
 
 .PHONY: test-node
-test-node: $(READY) ## Tests with a real node: real containers
+test-node: binaries ## Tests with a real node: real containers
 	$(PYTEST) -m node
 
 .PHONY: coverage
@@ -43,7 +47,7 @@ coverage: $(READY) ## Every branch of the core and of the kinds is tested
 	$(PYTEST) tests/unit --cov=task_pipeline.core --cov=task_pipeline.kinds --cov-branch --cov-fail-under=100 -q
 
 .PHONY: bench
-bench: $(READY) ## Measure latency and throughput on a cluster of its own (minutes)
+bench: binaries ## Measure latency and throughput on a cluster of its own (minutes)
 	$(BIN)/python -m tests.bench
 
 .PHONY: run

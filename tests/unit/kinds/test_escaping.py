@@ -77,7 +77,7 @@ INJECTION = '"; touch /data/pwned; echo "$(id)`id`'
 @pytest.mark.parametrize("script", [DOLLARS, BRACES, "awk '{ printf \"%.1f%%\\n\", $3 }'", "cat <<E\n\ta\r\nE\n", "✅"])
 def test_B090_dollars_arrive_unchanged(script: str) -> None:
     container = shell(script=script)["containers"][0]
-    assert arrived(container, {"HOME": "/root"})["command"] == ["/bin/sh", "-c", script]
+    assert arrived(container, {"HOME": "/home/ci"})["command"] == ["/bin/sh", "-c", script]
 
 
 def test_B091_nothing_is_substituted_by_the_product() -> None:
