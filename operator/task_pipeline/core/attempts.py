@@ -34,7 +34,9 @@ def pending_stop(status: JobStatus) -> Observation | None:
     last = status.attempts[-1] if status.attempts else None
     if last is None or last.outcome is not None:
         return None
-    return Observation(Phase.FAILED, Reason(last.reason or Reason.FAILED), last.message or "")
+    # Another version of the operator may have written a reason that this one does not know.
+    reason = next((known for known in Reason if known == last.reason), Reason.FAILED)
+    return Observation(Phase.FAILED, reason, last.message or "")
 
 
 def finish(job: JobRecord, seen: Observation, *, outcome: State, now: datetime) -> JobStatus:
