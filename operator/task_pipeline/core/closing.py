@@ -27,18 +27,36 @@ def of_pipeline(pipeline: PipelineRecord, now: datetime) -> Closing | None:
     spec = pipeline.spec
     if spec is None:
         return None
+    late = passed(after(pipeline.status.start_time, spec.timeout), now)
     if spec.cancel is not None:
-        return Closing(Reason.USER_CANCELLED, f"the Pipeline was cancelled ({spec.cancel})", spec.cancel == "Now")
-    if passed(after(pipeline.status.start_time, spec.timeout), now):
+        stop = spec.cancel == "Now" or late
+        return Closing(Reason.USER_CANCELLED, f"the Pipeline was cancelled ({spec.cancel})", stop)
+    if late:
         message = f"the Pipeline ran longer than its timeout of {spec.timeout} s"
         return Closing(Reason.DEADLINE_EXCEEDED, message, True)
     return None
 
 
 def of_job(job: JobRecord, pipeline: PipelineRecord, barrier: Barrier, now: datetime) -> Closing | None:
-    """What ends this job: its own cancel, its Pipeline's end, or a failure before it."""
-    if job.spec.cancel is not None:
-        return Closing(Reason.USER_CANCELLED, f"the job was cancelled ({job.spec.cancel})", job.spec.cancel == "Now")
+    """What ends this job: its own cancel, its Pipeline's end, or a failure before it.
+
+    Whatever stops running jobs goes first, so that a cancel that lets the job finish does not hide a stricter end.
+    """
+    own = _own_cancel(job)
+    if own is not None and own.stop_running:
+        return own
+    outer = _from_outside(job, pipeline, barrier, now)
+    return outer if own is None or (outer is not None and outer.stop_running) else own
+
+
+def _own_cancel(job: JobRecord) -> Closing | None:
+    cancel = job.spec.cancel
+    if cancel is None:
+        return None
+    return Closing(Reason.USER_CANCELLED, f"the job was cancelled ({cancel})", cancel == "Now")
+
+
+def _from_outside(job: JobRecord, pipeline: PipelineRecord, barrier: Barrier, now: datetime) -> Closing | None:
     if job.spec.run != pipeline.run:
         return Closing(Reason.UPSTREAM_FAILED, f"run {job.spec.run} is over", True)
     whole = of_pipeline(pipeline, now)
