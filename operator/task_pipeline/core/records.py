@@ -200,6 +200,14 @@ class ClientRecord(Struct, frozen=True, kw_only=True):
 
 def status_patch(old: Wire, new: Wire) -> dict[str, Any]:
     """The merge patch (RFC 7396) that turns the status `old` into `new`: changed fields only, null removes."""
-    before, after = msgspec.to_builtins(old), msgspec.to_builtins(new)
-    changed = {field: value for field, value in after.items() if before.get(field) != value}
+    return _difference(msgspec.to_builtins(old), msgspec.to_builtins(new))
+
+
+def _difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """Merge patches merge objects at every depth, so what is to vanish inside one must be named as well."""
+    changed = {field: _change(before.get(field), value) for field, value in after.items() if before.get(field) != value}
     return changed | {field: None for field in before if field not in after}
+
+
+def _change(before: Any, after: Any) -> Any:
+    return _difference(before, after) if isinstance(before, dict) and isinstance(after, dict) else after
