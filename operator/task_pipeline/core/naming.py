@@ -35,8 +35,9 @@ def job_object_name(pipeline: str, job: str, identity: str) -> str:
     job_part = clean(job, room // 2)
     pipeline_part = clean(pipeline, room - len(job_part))
     readable = "-".join(part for part in (pipeline_part, job_part) if part)
-    name = f"{readable}-{identity}" if readable else identity
-    return name if name[0].isalpha() else f"j{name[: JOB_NAME_LENGTH - 1]}"
+    if not readable[:1].isalpha():
+        readable = f"j{readable}"[: room + 1].strip("-")
+    return f"{readable}-{identity}"
 
 
 def workload_name(job_object: str, job_uid: str, attempt: int) -> str:
