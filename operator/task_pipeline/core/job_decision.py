@@ -5,6 +5,7 @@ taken too long, then what may start. Each answer is one action and at most one n
 """
 
 from dataclasses import dataclass
+from dataclasses import replace as replace_fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -121,13 +122,13 @@ def _waiting(facts: JobFacts, now: datetime) -> JobDecision:
     job, status = facts.job, facts.job.status
     if facts.closing is not None:
         return JobDecision(status=_cancelled(status, facts.closing.reason, facts.closing.message, now))
-    limit = after(job.created, job.spec.queue_timeout) if status.attempt is None else None
+    limit = after(job.created, job.spec.queue_timeout) if not status.attempt else None
     if passed(limit, now):
         message = f"not started within queueTimeout of {job.spec.queue_timeout} s"
         return JobDecision(status=_cancelled(status, Reason.QUEUE_TIMEOUT, message, now))
     retry = after(status.next_attempt_time, 0)
     if retry is not None and now < retry:
-        return JobDecision(wake=retry)
+        return JobDecision(wake=earliest(retry, limit))
     if facts.held:
         return JobDecision(wake=limit)
     if facts.admitted:
@@ -141,20 +142,28 @@ def _in_progress(facts: JobFacts, now: datetime) -> JobDecision:
     if stop is not None:
         if not _is_over(facts.workload, now):
             return _keep_stopping(facts.workload, now)
-        return _finish(facts, _with_note(stop, facts.workload, now), now)
+        return _finish(facts, _with_note(stop, facts.workload), now)
     if seen is not None and seen.phase in (Phase.SUCCEEDED, Phase.FAILED):
         return _finish(facts, seen, now)
-    if seen is None:
-        if not facts.workload.gone:
-            return JobDecision(Action.CONFIRM)
+    if seen is None and not facts.workload.gone:
+        return JobDecision(Action.CONFIRM)
+    if seen is None or _is_unreachable(facts.workload, now):
         lost = Observation(Phase.FAILED, Reason.LOST, "the workload was deleted by someone else", charged=False)
-        return _finish(facts, lost, now)
+        return _finish(facts, _with_note(lost, facts.workload), now)
     if facts.closing is not None and facts.closing.stop_running:
-        return _cancel_running(facts, now)
-    return _too_long(facts, seen, now) or _progress(facts, seen, now)
+        return _cancel_running(facts)
+    if facts.job.status.reason == Reason.EXTERNALLY_QUEUED and seen.phase is not Phase.SUSPENDED:
+        return JobDecision(status=_restarted(facts.job.status, now))
+    decision = _too_long(facts, seen, now) or _progress(facts, seen, now)
+    return replace_fields(decision, wake=earliest(decision.wake, after(facts.workload.deletion, UNREACHABLE_GRACE)))
 
 
-def _cancel_running(facts: JobFacts, now: datetime) -> JobDecision:
+def _restarted(status: JobStatus, now: datetime) -> JobStatus:
+    """Someone else held the workload back until now: the clocks of its timeouts begin here, not at the launch."""
+    return replace(status, reason=Reason.STARTING.value, message=None, start_time=format_time(now))
+
+
+def _cancel_running(facts: JobFacts) -> JobDecision:
     assert facts.closing is not None
     stopping = replace(
         facts.job.status,
@@ -171,13 +180,9 @@ def _stopping(facts: JobFacts, now: datetime) -> JobDecision:
         return _keep_stopping(facts.workload, now)
     reason = facts.closing.reason if facts.closing is not None else Reason.USER_CANCELLED
     message = facts.closing.message if facts.closing is not None else "cancelled while it was running"
-    ended = finish(
-        facts.job,
-        Observation(Phase.FAILED, reason, message, charged=False),
-        outcome=State.CANCELLED,
-        now=now,
-    )
-    return JobDecision(status=_cancelled(ended, reason, message, now))
+    stopped = _with_note(Observation(Phase.FAILED, reason, message, charged=False), facts.workload)
+    ended = finish(facts.job, stopped, outcome=State.CANCELLED, now=now)
+    return JobDecision(status=_cancelled(ended, reason, stopped.message, now))
 
 
 def _keep_stopping(workload: WorkloadFacts, now: datetime) -> JobDecision:
@@ -189,14 +194,20 @@ def _keep_stopping(workload: WorkloadFacts, now: datetime) -> JobDecision:
 
 
 def _is_over(workload: WorkloadFacts, now: datetime) -> bool:
+    """Whether nothing of the workload has to be waited for; what is not stoppable is never waited for."""
     seen = workload.observation
     if seen is None:
         return workload.gone or not workload.stoppable
     ended = seen.phase in (Phase.SUCCEEDED, Phase.FAILED) or not workload.stoppable
-    return ended or passed(after(workload.deletion, UNREACHABLE_GRACE), now)
+    return ended or _is_unreachable(workload, now)
 
 
-def _with_note(stop: Observation, workload: WorkloadFacts, now: datetime) -> Observation:
+def _is_unreachable(workload: WorkloadFacts, now: datetime) -> bool:
+    """Whether a deleted workload stays so long after its grace period that its node cannot be answering."""
+    return workload.stoppable and passed(after(workload.deletion, UNREACHABLE_GRACE), now)
+
+
+def _with_note(stop: Observation, workload: WorkloadFacts) -> Observation:
     seen = workload.observation
     alive = seen is not None and seen.phase not in (Phase.SUCCEEDED, Phase.FAILED) and workload.stoppable
     if not alive:
@@ -213,11 +224,11 @@ def _too_long(facts: JobFacts, seen: Observation, now: datetime) -> JobDecision 
         return _begin_stop(facts, seen.reason or Reason.START_ERROR, seen.message, now)
     run_limit = job.spec.timeout or facts.timeouts.run
     if passed(after(status.start_time, run_limit), now):
-        return _begin_stop(facts, Reason.TIMEOUT, f"ran longer than {run_limit:g} s", now)
+        return _begin_stop(facts, Reason.TIMEOUT, f"ran longer than {run_limit:.15g} s", now)
     start_limit = job.spec.start_timeout or facts.timeouts.start
     if seen.phase is Phase.STARTING and passed(after(status.start_time, start_limit), now):
         because = f": {seen.message}" if seen.message else ""
-        return _begin_stop(facts, Reason.START_TIMEOUT, f"not started within {start_limit:g} s{because}", now)
+        return _begin_stop(facts, Reason.START_TIMEOUT, f"not started within {start_limit:.15g} s{because}", now)
     return None
 
 
