@@ -44,7 +44,6 @@ class Situation:
     state: State
     reason: Reason
     message: str
-    suspended: bool
     invalid: bool
     generation: int
     now: str
@@ -68,7 +67,7 @@ def job_conditions(state: State, reason: str, message: str, now: str) -> tuple[C
 def _row(situation: Situation) -> Mapping[str, str]:
     if situation.invalid:
         return TABLE["invalid"]
-    if situation.suspended and situation.state in (State.READY, State.IN_PROGRESS):
+    if situation.reason is Reason.SUSPENDED:
         return TABLE["suspended"]
     return TABLE[situation.state]
 
@@ -79,8 +78,17 @@ def _condition(old: Sequence[Condition], name: str, status: str, situation: Situ
     return Condition(
         type=name,
         status=status,
-        reason="Accepted" if name == "Accepted" and status == "True" else str(situation.reason),
+        reason=_reason(name, status, situation),
         message=situation.message if status == "False" or name == "Succeeded" else "",
         last_transition_time=since,
         observed_generation=situation.generation,
     )
+
+
+def _reason(name: str, status: str, situation: Situation) -> str:
+    """The status's own reason, but for the two that the contract names otherwise."""
+    if name == "Accepted" and status == "True":
+        return "Accepted"
+    if name == "Succeeded" and situation.state is State.CANCELLED:
+        return "Cancelled"
+    return situation.reason.value

@@ -1,7 +1,7 @@
 """What to do about one Pipeline now: judge its spec, open its next stage, tell its state.
 
-The outcome is one function of what has become of its jobs, asked only when nothing of it runs:
-cancelled by the user > any failure that counts > DONE.
+A decision is made from facts alone, and the same facts give the same status, so that looking twice writes once. A
+status whose state has no edge from the present one is reached by the state between, at the next look.
 """
 
 from dataclasses import dataclass
@@ -12,14 +12,18 @@ from msgspec.structs import replace
 
 from task_pipeline.api.pipeline import PipelineSpec
 from task_pipeline.api.reasons import Reason
-from task_pipeline.api.states import TERMINAL, State
+from task_pipeline.api.states import TERMINAL, State, pipeline_may_move
 from task_pipeline.api.times import format_time
 from task_pipeline.core.closing import Closing, of_pipeline
 from task_pipeline.core.conditions import Situation, pipeline_conditions
 from task_pipeline.core.deadlines import after, passed
+from task_pipeline.core.outcome import ending_of, outcome
 from task_pipeline.core.records import PipelineRecord, PipelineStatus, StageStatus
-from task_pipeline.core.rollup import LISTED_FAILURES, StageTally, Tally, stage_totals
-from task_pipeline.core.stages import Barrier, judge
+from task_pipeline.core.rollup import Tally, stage_totals
+from task_pipeline.core.stages import Barrier, judge, stage_status
+
+NAMED_FAILURES = 5  # in the message of a run that failed
+CONDITION_MESSAGE = 1024  # characters: three conditions repeat it
 
 
 class Urgency(IntEnum):
@@ -79,20 +83,20 @@ def decide_pipeline(facts: PipelineFacts, now: datetime) -> PipelineDecision:
         return _observed(pipeline)
     fault = _fault(facts)
     if fault is not None and old.start_time is None and not facts.tally.stages:
-        invalid = _invalid(facts, fault, now)
-        return PipelineDecision(invalid, _urgency(pipeline.status, invalid))
+        invalid = _invalid(pipeline, fault, now)
+        return PipelineDecision(invalid, _urgency(old, invalid))
     if pipeline.spec is None:
         return _observed(pipeline)
     totals = stage_totals(pipeline.spec)
     barrier = judge(totals, facts.divided, facts.tally)
     closing = of_pipeline(pipeline, now)
     divide = barrier.divide if _may_divide(facts, barrier, closing) else None
-    verdict = _verdict(facts, barrier, closing, divide)
+    verdict = _reachable(pipeline, _verdict(facts, barrier, closing, divide))
     status = _status(facts, totals, barrier, verdict, now)
     deadline = after(status.start_time, pipeline.spec.timeout)
     return PipelineDecision(
         status,
-        _urgency(pipeline.status, status),
+        _urgency(old, status),
         divide,
         wake=None if verdict.state in TERMINAL or passed(deadline, now) else deadline,
         closing=facts.tally.unfinished > 0 and (closing is not None or barrier.broken is not None),
@@ -103,7 +107,20 @@ def _may_be_judged_again(pipeline: PipelineRecord) -> bool:
     """An invalid Pipeline that never started is judged again when its spec or its client has changed."""
     status = pipeline.status
     invalid = status.reason in (Reason.INVALID_SPEC, Reason.CLIENT_NOT_ALLOWED)
-    return status.state is State.ERROR and invalid and status.start_time is None
+    return status.state is State.ERROR and invalid and not _has_started(pipeline)
+
+
+def _has_started(pipeline: PipelineRecord) -> bool:
+    return pipeline.status.start_time is not None or pipeline.run > 1
+
+
+def _reachable(pipeline: PipelineRecord, verdict: _Verdict) -> _Verdict:
+    old = pipeline.status.state
+    if pipeline_may_move(old, verdict.state, started=_has_started(pipeline)):
+        return verdict
+    if old is State.READY:  # all was through before its start was written
+        return _Verdict(State.IN_PROGRESS, Reason.STAGE_RUNNING, "")
+    return _Verdict(State.READY, Reason.QUEUED, "")  # a repaired spec is first of all one that waits
 
 
 def _observed(pipeline: PipelineRecord) -> PipelineDecision:
@@ -131,72 +148,54 @@ def _may_divide(facts: PipelineFacts, barrier: Barrier, closing: Closing | None)
 
 
 def _verdict(facts: PipelineFacts, barrier: Barrier, closing: Closing | None, divide: int | None) -> _Verdict:
-    spec, old = facts.pipeline.spec, facts.pipeline.status
+    spec, tally = facts.pipeline.spec, facts.tally
     assert spec is not None
-    over = barrier.open == len(spec.stages)
-    if facts.tally.unfinished == 0 and divide is None and (over or closing is not None):
+    through = barrier.open == len(spec.stages)
+    if tally.unfinished == 0 and divide is None and (through or closing is not None):
         return _outcome(facts, barrier, closing)
-    if facts.tally.running and closing is not None:
-        return _Verdict(State.IN_PROGRESS, Reason.STOPPING, closing.message)
-    if facts.tally.started or old.state is State.IN_PROGRESS:
-        if spec.suspend:
-            return _Verdict(State.IN_PROGRESS, Reason.SUSPENDED, "spec.suspend is true: nothing more is started")
-        return _Verdict(State.IN_PROGRESS, Reason.STAGE_RUNNING, "")
+    started = tally.started or facts.pipeline.status.state is State.IN_PROGRESS
+    state = State.IN_PROGRESS if started else State.READY
+    if closing is not None:
+        return _Verdict(state, Reason.STOPPING, closing.message)
     if spec.suspend:
-        return _Verdict(State.READY, Reason.SUSPENDED, "spec.suspend is true: nothing is started")
-    if barrier.divide is not None and divide is None and closing is None:
-        return _Verdict(State.READY, Reason.QUEUE_FULL, "the queue has no room for the first stage")
-    return _Verdict(State.READY, Reason.QUEUED, "")
+        return _Verdict(state, Reason.SUSPENDED, "spec.suspend is true: nothing more is started")
+    if started:
+        return _Verdict(state, Reason.STAGE_RUNNING, "")
+    if barrier.divide is not None and divide is None:
+        return _Verdict(state, Reason.QUEUE_FULL, "the queue has no room for the first stage")
+    return _Verdict(state, Reason.QUEUED, "")
 
 
 def _outcome(facts: PipelineFacts, barrier: Barrier, closing: Closing | None) -> _Verdict:
-    """How a run ends whose jobs are all final."""
-    tally, spec = facts.tally, facts.pipeline.spec
+    spec, tally = facts.pipeline.spec, facts.tally
     assert spec is not None
-    incomplete = barrier.open < len(spec.stages)
-    by_user = any(stage.user_cancelled for stage in tally.stages.values())
-    if by_user or (incomplete and closing is not None and closing.reason is Reason.USER_CANCELLED):
-        return _Verdict(State.CANCELLED, Reason.USER_CANCELLED, _cancel_message(closing))
-    if closing is not None and closing.reason is Reason.DEADLINE_EXCEEDED and (incomplete or _has_cancelled(tally)):
-        return _Verdict(State.ERROR, Reason.DEADLINE_EXCEEDED, closing.message)
-    if barrier.broken is not None:
-        return _Verdict(State.ERROR, *_failure(spec, barrier, tally))
-    warnings = _warnings(tally)
-    if warnings:
-        return _Verdict(State.DONE, Reason.SUCCEEDED_WITH_WARNINGS, f"{warnings} failed that were allowed to")
-    return _Verdict(State.DONE, Reason.SUCCEEDED, "")
+    state, reason = outcome(ending_of(stage_totals(spec), facts.divided, tally, barrier, closing))
+    match reason:
+        case Reason.USER_CANCELLED | Reason.DEADLINE_EXCEEDED:
+            message = closing.message if closing is not None else "jobs were cancelled"
+        case Reason.JOB_DELETED:
+            message = f"{barrier.deleted} PipelineJobs were deleted by hand"
+        case Reason.JOB_FAILED:
+            message = _failures(spec, barrier, tally)
+        case Reason.SUCCEEDED_WITH_WARNINGS:
+            message = f"{tally.total('allowed')} failed that were allowed to"
+        case _:
+            message = ""
+    return _Verdict(state, reason, message)
 
 
-def _cancel_message(closing: Closing | None) -> str:
-    return closing.message if closing is not None else "a job was cancelled by the user"
-
-
-def _has_cancelled(tally: Tally) -> bool:
-    return any(stage.cancelled for stage in tally.stages.values())
-
-
-def _warnings(tally: Tally) -> int:
-    return sum(stage.allowed for stage in tally.stages.values())
-
-
-def _failure(spec: PipelineSpec, barrier: Barrier, tally: Tally) -> tuple[Reason, str]:
+def _failures(spec: PipelineSpec, barrier: Barrier, tally: Tally) -> str:
     assert barrier.broken is not None
-    stage = spec.stages[barrier.broken]
-    if barrier.deleted:
-        return Reason.JOB_DELETED, f"{barrier.deleted} PipelineJobs were deleted by hand"
-    names = list(tally.failed_jobs)
-    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    return (
-        Reason.JOB_FAILED,
-        f"failed in stage {stage}: {shown}" if shown else f"a job of stage {stage} failed",
-    )
+    count = tally.total("failures")
+    shown = ", ".join(tally.failed_names(min(count, NAMED_FAILURES)))
+    more = f" and {count - NAMED_FAILURES} more" if count > NAMED_FAILURES else ""
+    return f"failed in stage {spec.stages[barrier.broken]}: {shown}{more}"
 
 
-def _invalid(facts: PipelineFacts, fault: tuple[Reason, str], now: datetime) -> PipelineStatus:
+def _invalid(pipeline: PipelineRecord, fault: tuple[Reason, str], now: datetime) -> PipelineStatus:
     reason, message = fault
-    pipeline = facts.pipeline
     moment = format_time(now)
-    situation = Situation(State.ERROR, reason, message[:1024], False, True, pipeline.generation, moment)
+    situation = Situation(State.ERROR, reason, message[:CONDITION_MESSAGE], True, pipeline.generation, moment)
     old = pipeline.status
     same = old.state is State.ERROR and old.message == message and old.observed_generation == pipeline.generation
     return PipelineStatus(
@@ -205,6 +204,7 @@ def _invalid(facts: PipelineFacts, fault: tuple[Reason, str], now: datetime) -> 
         reason=reason.value,
         message=message,
         run=pipeline.run,
+        rerun_id=old.rerun_id,
         accepted_time=old.accepted_time,
         completion_time=old.completion_time if same else moment,
         conditions=pipeline_conditions(old.conditions, situation),
@@ -214,88 +214,58 @@ def _invalid(facts: PipelineFacts, fault: tuple[Reason, str], now: datetime) -> 
 def _status(
     facts: PipelineFacts, totals: list[int], barrier: Barrier, verdict: _Verdict, now: datetime
 ) -> PipelineStatus:
-    pipeline, tally = facts.pipeline, facts.tally
-    spec = pipeline.spec
-    assert spec is not None
-    old = pipeline.status
-    moment = format_time(now)
-    final = verdict.state in TERMINAL
-    if verdict.state is State.DONE and old.state is State.READY:  # the state machine has no edge from READY to DONE
-        verdict, final = _Verdict(State.IN_PROGRESS, Reason.STAGE_RUNNING, ""), False
-    stages = tuple(
-        _stage(spec.stages[index], total, index, facts, barrier, final) for index, total in enumerate(totals)
-    )
-    finished = sum(stage.done + stage.failed + stage.cancelled for stage in stages)
-    open_stage = spec.stages[barrier.open] if barrier.open < len(totals) and not final else None
-    message = verdict.message or _stage_message(stages, open_stage)
-    situation = Situation(
-        verdict.state,
-        verdict.reason,
-        verdict.message[:1024],
-        spec.suspend,
-        False,
-        pipeline.generation,
-        moment,
-    )
-    started = old.start_time or tally.first_start
+    pipeline, tally, old = facts.pipeline, facts.tally, facts.pipeline.status
+    assert pipeline.spec is not None
+    names, moment, final = pipeline.spec.stages, format_time(now), verdict.state in TERMINAL
+    stages = _stages(facts, totals, barrier, final)
+    open_stage = names[barrier.open] if barrier.open < len(names) and not final else None
+    message = verdict.message[:CONDITION_MESSAGE]
+    situation = Situation(verdict.state, verdict.reason, message, False, pipeline.generation, moment)
     return PipelineStatus(
         observed_generation=pipeline.generation,
         state=verdict.state,
         reason=verdict.reason.value,
-        message=message or None,
+        message=verdict.message or _stage_message(stages, open_stage) or None,
         run=pipeline.run,
         stage=open_stage,
         stages=stages,
-        progress=f"{finished}/{sum(totals)}",
-        warnings=_warnings(tally) or None,
-        failed_jobs=tuple(tally.failed_jobs)[:LISTED_FAILURES],
+        progress=f"{sum(map(_finished, stages))}/{sum(stage.total for stage in stages)}",
+        warnings=tally.total("allowed") or None,
+        failed_jobs=tally.failed_names(),
         divided=facts.divided if facts.divided >= 0 else None,
         rerun_id=old.rerun_id,
         accepted_time=old.accepted_time or facts.accepted,
-        start_time=started,
+        start_time=old.start_time or tally.first_start,
         completion_time=moment if final else None,
         conditions=pipeline_conditions(old.conditions, situation),
     )
 
 
-def _stage(name: str, total: int, index: int, facts: PipelineFacts, barrier: Barrier, final: bool) -> StageStatus:
-    tally = facts.tally.stage(index)
-    missing = max(0, total - tally.existing)
-    deleted = missing if index <= facts.divided else 0
-    never = missing if final and not deleted else 0
-    waiting = tally.waiting if deleted or never else total - tally.existing + tally.waiting
-    failed, cancelled = tally.failed + deleted, tally.cancelled + never
-    state = _stage_state(tally, waiting, failures=tally.failures + deleted, cancelled=cancelled)
-    if total == 0:
-        state = State.DONE if index < barrier.open and barrier.broken is None else State.READY
-    return StageStatus(
-        name=name,
-        state=state,
-        total=total,
-        waiting=waiting,
-        running=tally.running,
-        done=tally.done,
-        failed=failed,
-        cancelled=cancelled,
+def _stages(facts: PipelineFacts, totals: list[int], barrier: Barrier, over: bool) -> tuple[StageStatus, ...]:
+    assert facts.pipeline.spec is not None
+    reached = barrier.open if barrier.broken is None else barrier.broken
+    return tuple(
+        stage_status(
+            name,
+            total,
+            facts.tally.stage(index),
+            created=index <= facts.divided,
+            over=over,
+            reached=index < reached,
+        )
+        for index, (name, total) in enumerate(zip(facts.pipeline.spec.stages, totals, strict=True))
     )
 
 
-def _stage_state(tally: StageTally, waiting: int, *, failures: int, cancelled: int) -> State:
-    if tally.running or (waiting and (tally.done or tally.failed)):
-        return State.IN_PROGRESS
-    if waiting:
-        return State.READY
-    if failures:
-        return State.ERROR
-    return State.CANCELLED if cancelled else State.DONE
+def _finished(stage: StageStatus) -> int:
+    return stage.done + stage.failed + stage.cancelled
 
 
 def _stage_message(stages: tuple[StageStatus, ...], name: str | None) -> str:
     stage = next((stage for stage in stages if stage.name == name), None)
     if stage is None:
         return ""
-    finished = stage.done + stage.failed + stage.cancelled
-    return f"stage {stage.name}, {finished} of {stage.total} jobs done"
+    return f"stage {stage.name}, {_finished(stage)} of {stage.total} jobs done"
 
 
 def _urgency(old: PipelineStatus, new: PipelineStatus) -> Urgency:

@@ -1,11 +1,13 @@
 """Counts of a Pipeline's jobs, kept up to date one change at a time.
 
-A Tally is what decisions know of a Pipeline's jobs: it grows with the stages, not with the jobs, and a change of one
-job costs the same whether the Pipeline has two jobs or two thousand.
+A Tally is what decisions know of a Pipeline's jobs: it grows with the stages and the failures, not with the jobs, and a
+change of one job costs the same whether the Pipeline has two jobs or two thousand. It says the same whichever way it
+came about, so that a restarted operator, which counts afresh, writes nothing.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from heapq import nsmallest
 
 from task_pipeline.api.pipeline import PipelineSpec
 from task_pipeline.api.reasons import Reason
@@ -19,8 +21,9 @@ LISTED_FAILURES = 20
 class StageTally:
     """The jobs of one stage that exist, by what has become of them.
 
-    `stopping` are READY jobs whose workload is not gone yet (they are in `waiting` too); `failures` the jobs whose end
-    shuts the barrier, `allowed` those that failed with leave; `user_cancelled` those a user cancelled.
+    `stopping` are READY jobs whose workload is not gone yet (they are in `waiting` too). `failures` ended badly in a
+    way that shuts the barrier, `allowed` did so with leave; `excused` are those of the allowed that were cancelled by
+    their queueTimeout. A user cancelled the `user_cancelled` in a way that counts, the deadline the `overdue`.
     """
 
     waiting: int = 0
@@ -31,7 +34,9 @@ class StageTally:
     stopping: int = 0
     failures: int = 0
     allowed: int = 0
+    excused: int = 0
     user_cancelled: int = 0
+    overdue: int = 0
 
     @property
     def existing(self) -> int:
@@ -46,10 +51,14 @@ class StageTally:
 
 @dataclass(slots=True)
 class Tally:
-    """The stages of one run of a Pipeline, the names of its failed jobs as they came, its first launch (RFC 3339)."""
+    """The stages of one run of a Pipeline that have jobs, its failed jobs, its first launch (RFC 3339).
+
+    The launch is the earliest that was ever seen: retries and deletions do not undo it.
+    """
 
     stages: dict[int, StageTally] = field(default_factory=dict)
-    failed_jobs: dict[str, None] = field(default_factory=dict)
+    failed_jobs: dict[str, tuple[bool, int]] = field(default_factory=dict)
+    """By name: whether it was allowed to fail, and its place in the list of jobs."""
     first_start: str | None = None
 
     def stage(self, index: int) -> StageTally:
@@ -59,26 +68,37 @@ class Tally:
     def count(self, job: JobRecord, step: int) -> None:
         """Add (`step` 1) or take away (-1) one job."""
         tally = self.stages.setdefault(job.spec.stage_index, StageTally())
-        for name in _kinds_of_count(job):
+        names = _kinds_of_count(job)
+        for name in names:
             setattr(tally, name, getattr(tally, name) + step)
+        if tally.existing == 0:
+            del self.stages[job.spec.stage_index]
         started = job.status.start_time
         if started is not None and (self.first_start is None or started < self.first_start):
             self.first_start = started
-        if job.status.state is State.ERROR:
+        if "failures" in names or "allowed" in names:
             if step > 0:
-                self.failed_jobs[job.spec.name] = None
+                self.failed_jobs[job.spec.name] = (job.spec.allow_failure, job.spec.index)
             else:
                 self.failed_jobs.pop(job.spec.name, None)
+
+    def failed_names(self, limit: int = LISTED_FAILURES) -> tuple[str, ...]:
+        """Names of failed jobs, at most `limit`: those that count first, each in the order of the list of jobs."""
+        return tuple(nsmallest(limit, self.failed_jobs, key=self.failed_jobs.__getitem__))
+
+    def total(self, count: str) -> int:
+        """The sum over all stages of one of the counts of StageTally, by its name."""
+        return sum(getattr(stage, count) for stage in self.stages.values())
 
     @property
     def running(self) -> int:
         """Jobs IN PROGRESS, and READY ones whose workload is still being stopped."""
-        return sum(stage.running + stage.stopping for stage in self.stages.values())
+        return self.total("running") + self.total("stopping")
 
     @property
     def unfinished(self) -> int:
         """Existing jobs that are not final."""
-        return sum(stage.unfinished for stage in self.stages.values())
+        return self.total("unfinished")
 
     @property
     def started(self) -> bool:
@@ -104,15 +124,19 @@ _BY_STATE: Mapping[State, str] = {
 
 
 def _kinds_of_count(job: JobRecord) -> list[str]:
-    state, reason = job.status.state, job.status.reason
+    """The names of all counts of StageTally that a job is in."""
+    state, reason, allowed = job.status.state, job.status.reason, job.spec.allow_failure
     names = [_BY_STATE[state]]
     if state is State.READY and reason == Reason.STOPPING:
         names.append("stopping")
-    bad_end = state is State.ERROR or (state is State.CANCELLED and reason == Reason.QUEUE_TIMEOUT)
-    if bad_end:
-        names.append("allowed" if job.spec.allow_failure else "failures")
-    if state is State.CANCELLED and reason == Reason.USER_CANCELLED and not job.spec.allow_failure:
+    elif state is State.ERROR:
+        names.append("allowed" if allowed else "failures")
+    elif state is State.CANCELLED and reason == Reason.QUEUE_TIMEOUT:
+        names += ["allowed", "excused"] if allowed else ["failures"]
+    elif state is State.CANCELLED and reason == Reason.USER_CANCELLED and not allowed:
         names.append("user_cancelled")
+    elif state is State.CANCELLED and reason == Reason.DEADLINE_EXCEEDED:
+        names.append("overdue")
     return names
 
 
