@@ -11,20 +11,19 @@ from msgspec.structs import replace
 from task_pipeline.api.reasons import Reason
 from task_pipeline.api.states import State
 from task_pipeline.api.times import format_time
+from task_pipeline.core.messages import ATTEMPT_LENGTH, ATTEMPTS_LENGTH, STATUS_LENGTH, shortened
 from task_pipeline.core.records import Attempt, JobRecord, JobStatus
 from task_pipeline.core.retry import KEPT_ATTEMPTS, is_charged
 from task_pipeline.core.workload import Observation, Phase
 
-MESSAGE_LENGTH = 512  # ten attempts and the rest of the status stay below 8 KiB
-
 
 def begin_stop(status: JobStatus, reason: Reason, message: str) -> JobStatus:
     """The status of a running job that is being stopped because of `reason`; the outcome is written once it is gone."""
-    entry = Attempt(attempt=status.attempt or 1, reason=reason.value, message=message[:MESSAGE_LENGTH])
+    entry = Attempt(attempt=status.attempt or 1, reason=reason.value, message=shortened(message, ATTEMPT_LENGTH))
     return replace(
         status,
         reason=Reason.STOPPING.value,
-        message=message[:1024],
+        message=shortened(message, STATUS_LENGTH),
         attempts=_appended(status.attempts, entry),
     )
 
@@ -49,7 +48,7 @@ def finish(job: JobRecord, seen: Observation, *, outcome: State, now: datetime) 
         attempt=status.attempt or 1,
         outcome=outcome.value,
         reason=seen.reason.value if seen.reason is not None else None,
-        message=seen.message[:MESSAGE_LENGTH] or None,
+        message=shortened(seen.message, ATTEMPT_LENGTH) or None,
         exit_code=seen.exit_code,
         charged=charged,
         workload=status.workload if failed else None,
@@ -62,4 +61,6 @@ def finish(job: JobRecord, seen: Observation, *, outcome: State, now: datetime) 
 
 
 def _appended(attempts: tuple[Attempt, ...], entry: Attempt) -> tuple[Attempt, ...]:
-    return (*attempts, entry)[-KEPT_ATTEMPTS:]
+    kept = (*attempts, entry)[-KEPT_ATTEMPTS:]
+    room = ATTEMPTS_LENGTH // len(kept)
+    return tuple(replace(one, message=one.message and shortened(one.message, room)) for one in kept)

@@ -18,6 +18,7 @@ from task_pipeline.core.attempts import begin_stop, finish, pending_stop
 from task_pipeline.core.closing import Closing
 from task_pipeline.core.conditions import job_conditions
 from task_pipeline.core.deadlines import SLOW_START, UNREACHABLE_GRACE, Timeouts, after, earliest, passed
+from task_pipeline.core.messages import CONDITION_LENGTH, STATUS_LENGTH, shortened
 from task_pipeline.core.records import JobRecord, JobStatus, WorkloadRef
 from task_pipeline.core.retry import Backoff
 from task_pipeline.core.states import advance
@@ -107,7 +108,7 @@ def launched(status: JobStatus, attempt: int, workload: WorkloadRef | None, now:
 
 def refused(job: JobRecord, attempt: int, reason: Reason, message: str, now: datetime) -> tuple[JobStatus, JobStatus]:
     """An attempt that could not be launched and never will: the two statuses to write, IN PROGRESS and then ERROR."""
-    started = replace(launched(job.status, attempt, None, now), message=message[:1024] or None)
+    started = replace(launched(job.status, attempt, None, now), message=shortened(message, STATUS_LENGTH) or None)
     seen = Observation(Phase.FAILED, reason, message)
     ended = finish(replace(job, status=started), seen, outcome=State.ERROR, now=now)
     return started, _final(ended, State.ERROR, reason, message, now)
@@ -115,7 +116,12 @@ def refused(job: JobRecord, attempt: int, reason: Reason, message: str, now: dat
 
 def held_back(status: JobStatus, reason: Reason, message: str, until: datetime) -> JobStatus:
     """A launch that is not possible now but is nobody's failure: nothing is charged, look again at `until`."""
-    return replace(status, reason=reason.value, message=message[:1024] or None, next_attempt_time=format_time(until))
+    return replace(
+        status,
+        reason=reason.value,
+        message=shortened(message, STATUS_LENGTH) or None,
+        next_attempt_time=format_time(until),
+    )
 
 
 def _waiting(facts: JobFacts, now: datetime) -> JobDecision:
@@ -169,7 +175,7 @@ def _cancel_running(facts: JobFacts) -> JobDecision:
         facts.job.status,
         state=advance(facts.job.status.state, State.READY),
         reason=Reason.STOPPING.value,
-        message=facts.closing.message,
+        message=shortened(facts.closing.message, STATUS_LENGTH),
     )
     action = Action.STOP if facts.workload.stoppable else Action.NONE
     return JobDecision(action, stopping)
@@ -278,7 +284,7 @@ def _finish(facts: JobFacts, seen: Observation, now: datetime) -> JobDecision:
         failed,
         state=advance(job.status.state, State.READY),
         reason=Reason.RETRY_BACKOFF.value,
-        message=f"attempt {ended.attempt} ended with {reason}: {seen.message}"[:1024],
+        message=shortened(f"attempt {ended.attempt} ended with {reason}: {seen.message}", STATUS_LENGTH),
         next_attempt_time=format_time(retry),
     )
     return JobDecision(status=waiting, wake=retry)
@@ -302,8 +308,8 @@ def _final(status: JobStatus, state: State, reason: Reason, message: str, now: d
         status,
         state=advance(status.state, state),
         reason=reason.value,
-        message=message[:1024] or None,
+        message=shortened(message, STATUS_LENGTH) or None,
         next_attempt_time=None,
         completion_time=moment,
-        conditions=job_conditions(state, reason.value, message[:1024], moment),
+        conditions=job_conditions(state, reason.value, shortened(message, CONDITION_LENGTH), moment),
     )

@@ -20,6 +20,7 @@ from task_pipeline.core.job_decision import (
     launched,
     refused,
 )
+from task_pipeline.core.messages import shortened
 from task_pipeline.core.records import JobStatus
 from task_pipeline.core.states import IllegalMove
 from task_pipeline.core.workload import Observation, Phase
@@ -372,7 +373,7 @@ class TestLaunching:
     def test_a_refused_launch_is_an_attempt(self, message: str) -> None:
         started, over = refused(job(retry_attempt=9), 1, Reason.POD_REJECTED, message, NOW)
         assert (started.state, started.attempt, started.workload) == (State.IN_PROGRESS, 1, None)
-        assert (over.state, over.reason, over.message) == (State.ERROR, "PodRejected", message[:1024] or None)
+        assert (over.state, over.reason, over.message) == (State.ERROR, "PodRejected", shortened(message, 1024) or None)
         assert [(one.outcome, one.reason, one.charged) for one in over.attempts] == [("ERROR", "PodRejected", True)]
 
     @pytest.mark.parametrize("message", ["", "exceeded quota: pods"])
