@@ -4,7 +4,7 @@ Lengths are bytes of JSON, for that is what is stored. What is too long loses it
 and ends with the newest lines of output, and people want both.
 """
 
-from collections.abc import Iterable
+from itertools import accumulate, takewhile
 
 STATUS_LENGTH = 1024
 CONDITION_LENGTH = 256
@@ -18,18 +18,14 @@ def shortened(text: str, room: int) -> str:
     if sum(map(_cost, text)) <= room:
         return text
     head = _fitting(text, room // 4)
-    tail = _fitting(reversed(text), room - room // 4 - len(_GAP))
+    tail = _fitting(text[::-1], room - room // 4 - len(_GAP))
     return head + _GAP + tail[::-1]
 
 
-def _fitting(text: Iterable[str], room: int) -> str:
-    kept = []
-    for char in text:
-        room -= _cost(char)
-        if room < 0:
-            break
-        kept.append(char)
-    return "".join(kept)
+def _fitting(text: str, room: int) -> str:
+    """As many of the first characters as fit."""
+    fitting = takewhile(lambda used: used <= room, accumulate(map(_cost, text)))
+    return text[: len(list(fitting))]
 
 
 def _cost(char: str) -> int:
