@@ -152,24 +152,39 @@ def test_b009_edits_while_it_runs_are_refused_and_start_nothing(kubectl: Kubectl
     assert launches() == 2
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="an edit of spec.jobs between the division and the first launch is accepted and then ignored",
+@pytest.mark.parametrize(
+    ("names", "image"), [("ab", "busybox:1.37"), ("abc", "busybox:1.36"), ("a", "busybox:1.36"), ("ac", "busybox:1.36")]
 )
 def test_b009_an_edit_before_the_start_is_what_runs(
+    kubectl: Kubectl, closed_client: Callable[[], None], launches: Launches, names: str, image: str
+) -> None:
+    created, edited = ([shell(name, "s1") for name in some] for some in ("ab", names))
+    for job in edited:
+        job["params"]["image"] = image
+    create_all(kubectl, {"live": {"clientId": kubectl.namespace, "stages": ["s1"], "jobs": created}})
+    wait_for(lambda: len(jobs_of(kubectl)) == len(created), "the division")
+    kubectl.ok(*kubectl.merge("tpl/live", {"spec": {"jobs": edited}}))
+    wait_for_status(kubectl, "tpl/live", observedGeneration="2")
+    closed_client()
+    assert wait_all(kubectl) == {"live": "DONE"}
+    assert {job["spec"]["name"]: job["spec"]["params"]["image"] for job in jobs_of(kubectl)} == dict.fromkeys(
+        names, image
+    )
+    assert launches() == len(names)
+
+
+def test_b009_an_edit_before_the_start_is_judged_like_a_new_pipeline(
     kubectl: Kubectl, closed_client: Callable[[], None], launches: Launches
 ) -> None:
-    a, b, c = shell("a", "s1"), shell("b", "s1"), shell("c", "s1")
-    create_all(kubectl, {"live": {"clientId": kubectl.namespace, "stages": ["s1"], "jobs": [a, b]}})
-    wait_for(lambda: len(jobs_of(kubectl)) == 2, "the division")
-    edited = a | {"params": a["params"] | {"image": "busybox:1.37"}}
-    kubectl.ok(*kubectl.merge("tpl/live", {"spec": {"jobs": [edited, c]}}))
-    wait_for_status(kubectl, "tpl/live", observedGeneration="2", state="READY")
+    create_all(kubectl, {"live": live(shell("a", "s1")) | {"clientId": kubectl.namespace}})
+    wait_for(lambda: len(jobs_of(kubectl)) == 1, "the division")
+    kubectl.ok(*kubectl.merge("tpl/live", {"spec": {"jobs": [shell("a", "s1", version="7.0.0"), shell("b", "s2")]}}))
+    wait_for_status(kubectl, "tpl/live", state="ERROR", reason="InvalidSpec")
+    assert jobs_of(kubectl) == []
     closed_client()
-    now = wait_for_status(kubectl, "tpl/live", state="DONE")
-    assert now["status"]["progress"] == "2/2"
-    images = {job["spec"]["name"]: job["spec"]["params"]["image"] for job in jobs_of(kubectl)}
-    assert images == {"a": "busybox:1.37", "c": "busybox:1.36"}
+    kubectl.ok(*kubectl.merge("tpl/live", {"spec": live(shell("c", "s1"))}))
+    assert wait_all(kubectl) == {"live": "DONE"}
+    assert sorted(job["spec"]["name"] for job in jobs_of(kubectl)) == ["b", "c"]
     assert launches() == 2
 
 

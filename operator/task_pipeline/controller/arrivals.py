@@ -6,11 +6,20 @@ stage once divided is not asked for again.
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import NamedTuple
 
 from task_pipeline.api.times import format_time
 from task_pipeline.cache.store import Store
 from task_pipeline.controller.frontier import Frontier
 from task_pipeline.core.records import JobRecord, PipelineRecord
+
+
+class _Division(NamedTuple):
+    """How far a run is divided, and for which generation of the spec."""
+
+    run: int
+    stage: int
+    generation: int
 
 
 class Arrivals:
@@ -20,7 +29,7 @@ class Arrivals:
         self._store = store
         self._now = now
         self._accepted: dict[str, str] = {}
-        self._divided: dict[str, tuple[int, int]] = {}
+        self._divided: dict[str, _Division] = {}
         self._frontiers: dict[str, Frontier] = {}
 
     def accepted(self, uid: str) -> str:
@@ -34,8 +43,23 @@ class Arrivals:
     def divided(self, pipeline: PipelineRecord) -> int:
         """Index of the last stage of the current run whose PipelineJobs have all been created, -1 for none."""
         recorded = -1 if pipeline.status.divided is None else pipeline.status.divided
-        run, index = self._divided.get(pipeline.uid, (0, -1))
-        return max(recorded, index) if run == pipeline.run else recorded
+        known = self._divided.get(pipeline.uid)
+        return known.stage if known is not None and known.run == pipeline.run else recorded
+
+    def is_current(self, pipeline: PipelineRecord) -> bool:
+        """Whether the PipelineJobs were made, or found right, for the spec as it is now."""
+        known = self._divided.get(pipeline.uid)
+        made_for = known.generation if known is not None and known.run == pipeline.run else None
+        return pipeline.generation == (pipeline.status.observed_generation if made_for is None else made_for)
+
+    def confirm(self, pipeline: PipelineRecord) -> None:
+        """The PipelineJobs that exist are right for the spec as it is now."""
+        self._divided[pipeline.uid] = _Division(pipeline.run, self.divided(pipeline), pipeline.generation)
+
+    def undo(self, pipeline: PipelineRecord) -> None:
+        """The PipelineJobs that exist were made for an older spec: the Pipeline is to be divided again."""
+        self._divided[pipeline.uid] = _Division(pipeline.run, -1, -1)
+        self._frontiers.pop(pipeline.uid, None)
 
     def begin(self, pipeline: PipelineRecord, frontier: Frontier) -> None:
         """The PipelineJobs of a stage are being created, as `frontier` tells."""
@@ -43,7 +67,7 @@ class Arrivals:
 
     def divide(self, pipeline: PipelineRecord, index: int) -> None:
         """All PipelineJobs of stage `index` have been created."""
-        self._divided[pipeline.uid] = (pipeline.run, index)
+        self._divided[pipeline.uid] = _Division(pipeline.run, index, pipeline.generation)
         self._frontiers.pop(pipeline.uid, None)
 
     def may_start(self, job: JobRecord, pipeline: PipelineRecord) -> bool:

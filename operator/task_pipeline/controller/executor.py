@@ -5,8 +5,8 @@ whoever lost a race decides again on what is true now. The answer is fed back at
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -28,7 +28,10 @@ from task_pipeline.core.records import (
 from task_pipeline.kube.cluster import Cluster
 from task_pipeline.kube.errors import AlreadyExists, NotFound
 
-CREATE_WINDOW = 16  # PipelineJobs of one Pipeline that are created at once
+WINDOW = 16  # PipelineJobs of one Pipeline that are created or deleted at once
+
+
+T = TypeVar("T")
 
 
 class ForeignJob(Exception):
@@ -50,17 +53,21 @@ class Executor:
 
         `created` is called with the hash of each that exists.
         """
-        window = asyncio.Semaphore(CREATE_WINDOW)
 
         async def create(draft: dict[str, Any]) -> None:
-            async with window:
-                await self._create_job(pipeline, draft)
+            await self._create_job(pipeline, draft)
             created(draft["metadata"]["labels"][LABEL_JOB_HASH])
 
-        results = await asyncio.gather(*(create(draft) for draft in drafts), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        await _at_once(create, drafts)
+
+    async def remove_jobs(self, jobs: list[JobRecord]) -> None:
+        """Delete PipelineJobs of which nothing was launched; once deleted, they count for nothing any more."""
+
+        async def remove(job: JobRecord) -> None:
+            await self.delete_job(job)
+            self._feed.job_gone(job.uid)
+
+        await _at_once(remove, jobs)
 
     async def job_status(self, job: JobRecord, status: JobStatus) -> JobRecord | None:
         """Write the status of a PipelineJob; returns its new record, None when it is gone."""
@@ -109,3 +116,17 @@ class Executor:
             return
         spec = msgspec.json.decode(msgspec.json.encode(draft["spec"]), type=PipelineJobSpecView)
         self._feed.job(job_record(PipelineJobView(metadata=meta, spec=spec)))
+
+
+async def _at_once(step: Callable[[T], Awaitable[None]], items: Iterable[T]) -> None:
+    """Take the step for every item, some at a time; the first error is raised when all have been tried."""
+    window = asyncio.Semaphore(WINDOW)
+
+    async def one(item: T) -> None:
+        async with window:
+            await step(item)
+
+    results = await asyncio.gather(*(one(item) for item in items), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from task_pipeline.api.faults import FieldError, InvalidObject
 from task_pipeline.api.reasons import Reason
+from task_pipeline.controller import revision
 from task_pipeline.controller.frontier import Frontier
 from task_pipeline.controller.jobs import Tools
 from task_pipeline.controller.workqueue import Key, Of
@@ -14,7 +15,7 @@ from task_pipeline.core.clients import refusal
 from task_pipeline.core.divider import drafts
 from task_pipeline.core.pipeline_decision import PipelineDecision, PipelineFacts, Urgency, decide_pipeline
 from task_pipeline.core.records import PipelineRecord
-from task_pipeline.core.rollup import stage_totals
+from task_pipeline.core.rollup import Tally, stage_totals
 from task_pipeline.kinds import registry
 from task_pipeline.kube.errors import Forbidden
 
@@ -52,6 +53,7 @@ class PipelineReconciler:
         if pipeline is None:
             self._forget(uid)
             return
+        await self._revise(pipeline)
         decision = decide_pipeline(self._facts(pipeline), tools.now())
         while decision.divide is not None:
             if not await self._divide(pipeline, decision.divide):
@@ -71,14 +73,38 @@ class PipelineReconciler:
             self._closing.add(uid)
             self._tools.feed.wake_jobs(uid)
 
+    async def _revise(self, pipeline: PipelineRecord) -> None:
+        """A spec that was edited before the first launch replaces the old one: what was made for that is removed."""
+        tools = self._tools
+        over = pipeline.deleting or pipeline.final or pipeline.status.start_time is not None
+        if over or tools.arrivals.is_current(pipeline):
+            return
+        jobs = [job for job in tools.store.jobs_of(pipeline.uid) if job.spec.run == pipeline.run]
+        if not jobs or any(revision.has_begun(job) or tools.scheduler.has_slot(job) for job in jobs):
+            return
+        wrong = self._faults_of(pipeline) is not None or self._refusal_of(pipeline) is not None
+        wanted = {} if wrong else revision.wanted(pipeline)
+        outdated = revision.outdated(jobs, wanted)
+        if not outdated and len(jobs) == len(wanted):
+            tools.arrivals.confirm(pipeline)
+            return
+        tools.arrivals.undo(pipeline)
+        for job in jobs:
+            tools.scheduler.withdraw(job)
+        await tools.executor.remove_jobs(outdated)
+
+    def _refusal_of(self, pipeline: PipelineRecord) -> str | None:
+        client = self._tools.store.clients.get(pipeline.spec.client_id) if pipeline.spec is not None else None
+        return refusal(client, pipeline)
+
     def _facts(self, pipeline: PipelineRecord) -> PipelineFacts:
         tools = self._tools
-        faults = self._faults_of(pipeline)
-        client = tools.store.clients.get(pipeline.spec.client_id) if pipeline.spec is not None else None
-        refused = refusal(client, pipeline)
+        faults, refused = self._faults_of(pipeline), self._refusal_of(pipeline)
+        tally = tools.store.tally(pipeline.uid, pipeline.run)
+        untouched = not tally.started and not any(stage.existing for stage in tally.stages.values())
         facts = PipelineFacts(
             pipeline=pipeline,
-            tally=tools.store.tally(pipeline.uid, pipeline.run),
+            tally=Tally() if untouched else tally,
             faults=faults,
             refusal=refused,
             fits=False,
