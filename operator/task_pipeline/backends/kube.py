@@ -27,6 +27,7 @@ VIEWS: dict[Resource, type[PodView] | type[KubernetesJobView] | type[DeploymentV
     KUBERNETES_JOBS: KubernetesJobView,
     DEPLOYMENTS: DeploymentView,
 }
+RESOURCE_OF: dict[type, Resource] = {view: resource for resource, view in VIEWS.items()}
 BY_KIND: dict[str, Resource] = {resource.kind: resource for resource in VIEWS}
 _REVISION = "deployment.kubernetes.io/revision"
 
@@ -89,13 +90,14 @@ class KubeBackend:
         view = msgspec.json.decode(raw, type=VIEWS[resource])
         return view if view.metadata.uid == uid else None
 
-    async def stop(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
-        """Delete the very workload with this UID, with its grace period; it being gone already is fine."""
+    async def stop(self, resource: Resource, namespace: str, name: str, uid: str) -> bool:
+        """Delete the very workload with this UID, with its grace period; False when it was gone already."""
         propagation: Propagation = "Foreground" if resource is KUBERNETES_JOBS else "Background"
         try:
             await self._cluster.delete(resource, namespace, name, uid=uid, propagation=propagation)
         except (NotFound, Conflict):
-            return
+            return False
+        return True
 
     async def roll_back(self, namespace: str, name: str, uid: str) -> str:
         """Give a Deployment the pod template of its previous revision; returns a sentence on what was done."""

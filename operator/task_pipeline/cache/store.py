@@ -68,7 +68,8 @@ class Store:
         if record is None:
             return None
         self._count(record, -1)
-        self._job_by_hash.pop(record.hash, None)
+        if self._job_by_hash.get(record.hash) == uid:
+            del self._job_by_hash[record.hash]
         siblings = self._jobs_of.get(record.pipeline_uid, set())
         siblings.discard(uid)
         if not siblings:
@@ -93,12 +94,11 @@ class Store:
     def put_workload(self, job_hash: str, view: WorkloadView) -> bool:
         """Take a workload (or a pod below one) over unless it is old news; returns whether it was new."""
         uid = view.metadata.uid
-        group = self._workloads.setdefault(job_hash, {})
-        known = group.get(uid)
+        known = self._workloads.get(job_hash, {}).get(uid)
         version = int(view.metadata.resource_version)
         if uid in self._deleted or (known is not None and version <= int(known.metadata.resource_version)):
             return False
-        group[uid] = view
+        self._workloads.setdefault(job_hash, {})[uid] = view
         self._hash_of_workload[uid] = job_hash
         return True
 
@@ -122,6 +122,19 @@ class Store:
         group = self._workloads.get(job_hash, {})
         return [
             view for view in group.values() if isinstance(view, PodView) and view.metadata.controller_uid == owner_uid
+        ]
+
+    def known_jobs(self, namespace: str | None) -> list[str]:
+        """UIDs of the PipelineJobs of a namespace (None: of all)."""
+        return [uid for uid, job in self.jobs.items() if namespace in (None, job.namespace)]
+
+    def known_workloads(self, view: type[WorkloadView], namespace: str | None) -> list[str]:
+        """UIDs of the workloads of one type in a namespace (None: in all)."""
+        return [
+            uid
+            for group in self._workloads.values()
+            for uid, thing in group.items()
+            if isinstance(thing, view) and namespace in (None, thing.metadata.namespace)
         ]
 
     def workloads_of(self, job_hash: str) -> Iterable[WorkloadView]:

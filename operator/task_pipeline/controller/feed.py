@@ -7,7 +7,7 @@ keys into the work queue. Nothing is decided here.
 import logging
 from typing import Generic, TypeVar
 
-from task_pipeline.api.group import LABEL_JOB_HASH
+from task_pipeline.api.group import ANNOTATION_ATTEMPT, LABEL_JOB_HASH
 from task_pipeline.api.objects import PodView, WorkloadView
 from task_pipeline.cache.convert import (
     PipelineClientView,
@@ -57,7 +57,7 @@ class Feed:
         before = self._store.jobs.get(record.uid)
         if not self._store.put_job(record):
             return
-        self._scheduler.job_changed(record)
+        self._scheduler.job_changed(record, before)
         self._work.add(Key(Of.JOB, record.uid))
         if before is None or before.status.state is not record.status.state or record.final:
             self._work.add(Key(Of.PIPELINE, record.pipeline_uid))
@@ -81,6 +81,7 @@ class Feed:
         job_hash = view.metadata.labels.get(LABEL_JOB_HASH, "")
         if self._store.put_workload(job_hash, view):
             self._wake_owner(job_hash)
+            self._wake_claimless(job_hash, view)
             self._free_if_over(job_hash)
 
     def workload_gone(self, uid: str) -> None:
@@ -128,12 +129,25 @@ class Feed:
         if job is not None and not job.final:
             self._work.add(Key(Of.JOB, job.uid))
 
+    def _wake_claimless(self, job_hash: str, view: WorkloadView) -> None:
+        """A final job looks again when a workload shows up that its status does not know."""
+        job = self._store.job_by_hash(job_hash)
+        if job is not None and job.final and is_claimless(view, job):
+            self._work.add(Key(Of.JOB, job.uid))
+
     def _wake_invalid(self, client: str) -> None:
         """Pipelines that never started are judged again when their client has changed."""
         for record in self._store.pipelines.values():
             waits = record.status.start_time is None
             if waits and record.spec is not None and record.spec.client_id == client:
                 self._work.add(Key(Of.PIPELINE, record.uid))
+
+
+def is_claimless(view: WorkloadView, job: JobRecord) -> bool:
+    """Whether `view` is the workload of an attempt after the last that the job's status knows."""
+    following = str((job.status.attempt or 0) + 1)
+    meta = view.metadata
+    return meta.controller_uid == job.uid and meta.annotations.get(ANNOTATION_ATTEMPT) == following
 
 
 class PipelineSink:

@@ -10,11 +10,11 @@ from msgspec.structs import replace
 from task_pipeline.api.objects import PodView, WorkloadView
 from task_pipeline.api.reasons import Reason
 from task_pipeline.api.states import State
-from task_pipeline.backends.kube import BY_KIND, KubeBackend, outlives_its_job
+from task_pipeline.backends.kube import BY_KIND, RESOURCE_OF, KubeBackend, outlives_its_job
 from task_pipeline.cache.store import Store
 from task_pipeline.controller.arrivals import Arrivals
 from task_pipeline.controller.executor import Executor
-from task_pipeline.controller.feed import Feed
+from task_pipeline.controller.feed import Feed, is_claimless
 from task_pipeline.controller.launcher import Launcher, parsed_kind
 from task_pipeline.controller.scheduler import Scheduler
 from task_pipeline.controller.workqueue import Key, Of, WorkQueue
@@ -30,6 +30,7 @@ from task_pipeline.settings import Settings
 log = logging.getLogger(__name__)
 
 ORPHAN_SECONDS = 30.0  # how long the garbage collector may take to remove the jobs of a deleted Pipeline
+UNWATCHED_SECONDS = 5.0  # between two look-ups of a workload that lost the label by which it is watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ class JobReconciler:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
-        self._gone: set[str] = set()  # UIDs of workloads that a live look-up did not find
+        self._gone: dict[str, str] = {}  # UID of a job -> UID of its workload that a live look-up did not find
+        self._live: dict[str, WorkloadView] = {}  # UID of a job -> its workload, found live, that no watch tells of
         self._orphaned_at: dict[str, float] = {}  # UID of a job -> loop time at which its Pipeline was missed
 
     async def reconcile(self, uid: str) -> None:
@@ -63,10 +65,14 @@ class JobReconciler:
         if job is None:
             tools.work.forget(Key(Of.JOB, uid))
             self._orphaned_at.pop(uid, None)
+            self._gone.pop(uid, None)
+            self._live.pop(uid, None)
             return
         decision = decide_job(self._facts(job), tools.now())
         self._tell_scheduler(job, decision)
         await self._act(job, decision)
+        if job.final:
+            await self._remove_claimless(job)
         if decision.wake is not None:
             tools.work.add_after(Key(Of.JOB, uid), (decision.wake - tools.now()).total_seconds())
 
@@ -106,9 +112,10 @@ class JobReconciler:
         if reference is None or (job.status.state is not State.IN_PROGRESS and job.status.reason != Reason.STOPPING):
             return WorkloadFacts(gone=reference is None)
         stoppable = not outlives_its_job(BY_KIND[reference.kind])
-        view = self._tools.store.workload(job.hash, reference.uid)
-        if view is None:
-            return WorkloadFacts(gone=reference.uid in self._gone, stoppable=stoppable)
+        found = self._live.pop(job.uid, None)
+        view = self._tools.store.workload(job.hash, reference.uid) or found
+        if view is None or view.metadata.uid != reference.uid:
+            return WorkloadFacts(gone=self._gone.get(job.uid) == reference.uid, stoppable=stoppable)
         return WorkloadFacts(
             observation=self._observe(job, view),
             deletion=view.metadata.deletion_timestamp,
@@ -165,16 +172,21 @@ class JobReconciler:
         reference = job.status.workload
         assert reference is not None
         view = await self._tools.backend.find(BY_KIND[reference.kind], job.namespace, reference.name, reference.uid)
-        if view is not None and self._tools.store.workload(job.hash, reference.uid) is None:
+        if view is None:
+            self._gone[job.uid] = reference.uid
+        elif self._tools.store.workload(job.hash, reference.uid) is None:
             self._tools.feed.workload(view)
-        else:
-            self._gone.add(reference.uid)
+            if self._tools.store.workload(job.hash, reference.uid) is None:
+                self._live[job.uid] = view
+                self._tools.work.add_after(Key(Of.JOB, job.uid), UNWATCHED_SECONDS)
         self._tools.work.add(Key(Of.JOB, job.uid))
 
     async def _stop(self, job: JobRecord) -> None:
         reference = job.status.workload
         if reference is not None:
-            await self._tools.backend.stop(BY_KIND[reference.kind], job.namespace, reference.name, reference.uid)
+            resource = BY_KIND[reference.kind]
+            if not await self._tools.backend.stop(resource, job.namespace, reference.name, reference.uid):
+                self._tools.feed.workload_gone(reference.uid)
 
     async def _remove(self, job: JobRecord) -> None:
         """The Pipeline is gone: stop what runs and delete the PipelineJob."""
@@ -189,10 +201,17 @@ class JobReconciler:
         reference = job.status.workload
         if reference is None:
             return
-        self._gone.discard(reference.uid)
+        self._gone.pop(job.uid, None)
         view = self._tools.store.workload(job.hash, reference.uid)
         if isinstance(view, PodView) and view.metadata.deletion_timestamp is None and _still_runs(view):
             await self._stop(job)
+
+    async def _remove_claimless(self, job: JobRecord) -> None:
+        """A launch whose answer was lost may have left a workload that the job, ended since, never heard of."""
+        for view in self._tools.store.workloads_of(job.hash):
+            meta = view.metadata
+            if is_claimless(view, job) and meta.deletion_timestamp is None:
+                await self._tools.backend.stop(RESOURCE_OF[type(view)], job.namespace, meta.name, meta.uid)
 
     async def _rolled_back(self, job: JobRecord, status: JobStatus) -> JobStatus:
         """Carry out `onFailure: Rollback` of a Deployment before its failure is told."""

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from task_pipeline.api.group import LABEL_JOB_HASH, LABEL_MANAGED_BY, MANAGED_BY
@@ -74,7 +75,7 @@ class Runtime:
         }
         self.pipelines = PipelineSink(feed, self.store)
         self.clients = ClientSink(feed, settings.operator_namespace)
-        self.informers = _informers(cluster, feed, settings.namespaces)
+        self.informers = _informers(cluster, feed, self.store, settings.namespaces)
         self._limit = asyncio.Semaphore(settings.workers)
         self._tasks: set[asyncio.Task[None]] = set()
         self._background: list[asyncio.Task[None]] = []
@@ -113,6 +114,10 @@ class Runtime:
     def idle(self) -> bool:
         """Nothing is being worked on and nothing is due."""
         return self.work.idle and not self._tasks
+
+    async def died(self) -> None:
+        """Wait until a part that should run for ever has ended; `fault` says which."""
+        await asyncio.wait(self._background, return_when=asyncio.FIRST_COMPLETED)
 
     def fault(self) -> str | None:
         """Why this process should be restarted, None when it is fine: a part of it has died."""
@@ -157,19 +162,30 @@ class Runtime:
         return f"job {job.spec.name} of {job.namespace}/{job.spec.pipeline}" if job else "a job that is gone"
 
 
-def _informers(cluster: Cluster, feed: Feed, namespaces: tuple[str, ...]) -> list[Informer[Any]]:
+def _informers(cluster: Cluster, feed: Feed, store: Store, namespaces: tuple[str, ...]) -> list[Informer[Any]]:
     """One informer for each resource that PipelineJobs live in, for every watched namespace."""
-    ours = f"{LABEL_MANAGED_BY}={MANAGED_BY}"
     informers: list[Informer[Any]] = []
     for namespace in namespaces or (None,):
         informers += [
-            Informer(cluster, PIPELINE_JOBS, PipelineJobView, JobSink(feed), namespace=namespace, selector=ours),
-            _workloads(cluster, PODS, PodView, feed, namespace),
-            _workloads(cluster, KUBERNETES_JOBS, KubernetesJobView, feed, namespace),
-            _workloads(cluster, DEPLOYMENTS, DeploymentView, feed, namespace),
+            _jobs(cluster, feed, store, namespace),
+            _workloads(cluster, PODS, PodView, feed, store, namespace),
+            _workloads(cluster, KUBERNETES_JOBS, KubernetesJobView, feed, store, namespace),
+            _workloads(cluster, DEPLOYMENTS, DeploymentView, feed, store, namespace),
         ]
     return informers
 
 
-def _workloads(cluster: Cluster, resource: Any, view: Any, feed: Feed, namespace: str | None) -> Informer[Any]:
-    return Informer(cluster, resource, view, WorkloadSink(feed), namespace=namespace, selector=LABEL_JOB_HASH)
+def _jobs(cluster: Cluster, feed: Feed, store: Store, namespace: str | None) -> Informer[Any]:
+    ours = f"{LABEL_MANAGED_BY}={MANAGED_BY}"
+    informer = Informer(cluster, PIPELINE_JOBS, PipelineJobView, JobSink(feed), namespace=namespace, selector=ours)
+    informer.known_elsewhere = partial(store.known_jobs, namespace)
+    return informer
+
+
+def _workloads(
+    cluster: Cluster, resource: Any, view: Any, feed: Feed, store: Store, namespace: str | None
+) -> Informer[Any]:
+    sink: WorkloadSink[Any] = WorkloadSink(feed)
+    informer: Informer[Any] = Informer(cluster, resource, view, sink, namespace=namespace, selector=LABEL_JOB_HASH)
+    informer.known_elsewhere = partial(store.known_workloads, view, namespace)
+    return informer

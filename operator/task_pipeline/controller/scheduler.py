@@ -61,17 +61,18 @@ class Scheduler:
             )
         self.kick()
 
-    def job_changed(self, job: JobRecord) -> None:
-        """Count the job's slot as its record has it."""
-        status = job.status
-        if status.state is State.IN_PROGRESS or status.reason == Reason.STOPPING:
+    def job_changed(self, job: JobRecord, before: JobRecord | None) -> None:
+        """Count the job's slot as its record has it; `before` is the record until now."""
+        if _holds_slot(job):
             self.queue.take_slot(job.uid, job.spec.client_id)
-        elif job.final:
+        elif job.final or (before is not None and _holds_slot(before)):
             self._free(job.uid)
+        self._ask_gate()
 
     def job_gone(self, uid: str) -> None:
         """The job does not exist any more and nothing of it runs."""
         self._free(uid)
+        self._ask_gate()
 
     def offer(self, job: JobRecord) -> None:
         """The job may be launched as soon as it is its turn."""
@@ -100,12 +101,18 @@ class Scheduler:
 
     def leave(self, pipeline_uid: str) -> None:
         """The Pipeline has all of its first jobs, or does not want them any more."""
-        self._entering.pop(pipeline_uid, None)
+        if self._entering.pop(pipeline_uid, None) is not None:
+            self._ask_gate()
         self.gate.remove(pipeline_uid)
 
     def has_slot(self, job: JobRecord) -> bool:
         """Whether the job has been given a slot."""
         return self.queue.has_slot(job.uid)
+
+    def _ask_gate(self) -> None:
+        """There may be room in the queue: let the gate be asked, if anybody waits there."""
+        if len(self.gate):
+            self.kick()
 
     def _free(self, uid: str) -> None:
         self.queue.remove(uid)
@@ -132,11 +139,19 @@ class Scheduler:
             self._work.add(Key(Of.PIPELINE, uid))
 
     def _job_key(self, job: JobRecord) -> OrderKey:
+        pipeline = self._store.pipelines.get(job.pipeline_uid)
+        known = pipeline.spec if pipeline is not None else None  # its priority may have been edited since the division
         return OrderKey(
-            job.spec.pipeline_priority,
+            job.spec.pipeline_priority if known is None else known.priority,
             job.spec.stage_index,
             job.spec.priority,
             self._accepted(job.pipeline_uid),
             job.spec.index,
             job.uid,
         )
+
+
+def _holds_slot(job: JobRecord) -> bool:
+    return job.status.state is State.IN_PROGRESS or (
+        job.status.state is State.READY and job.status.reason == Reason.STOPPING
+    )

@@ -12,6 +12,7 @@ from itertools import count
 from typing import NamedTuple
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 60.0  # seconds after a failure
+WITH_NEWS = 1.0  # the longest pause after a failure when something has happened meanwhile, such as a cancel
 EARLY, SHORTEST = 0.0005, 0.001  # seconds: a timer may fire so early, and a key never comes back sooner
 
 
@@ -108,9 +109,9 @@ class WorkQueue:
         if failed:
             failures = self._failures.get(key, 0)
             self._failures[key] = failures + 1
-            self.add_after(
-                key, pause if pause is not None else min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures, 16))
-            )
+            if pause is None:
+                pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures, 16))
+            self.add_after(key, pause if again is None else min(pause, WITH_NEWS))
             return
         self._failures.pop(key, None)
         if again is not None:

@@ -58,16 +58,19 @@ async def _main(settings: Settings) -> None:
     connection = await connect(settings.kubeconfig, dict(os.environ))
     log.info("task-pipeline %s, API server %s", __version__, connection.server)
     async with HttpCluster(connection, connections=settings.workers) as cluster:
-        await run(connection, cluster, settings, stop)
+        fault = await run(connection, cluster, settings, stop)
+    if fault is not None:
+        log.error("the operator could not go on and has to be started again: %s", fault)
+        sys.exit(1)
     log.info("stopped")
 
 
-async def run(connection: Connection, cluster: HttpCluster, settings: Settings, stop: asyncio.Event) -> None:
-    """The operator from start to stop."""
+async def run(connection: Connection, cluster: HttpCluster, settings: Settings, stop: asyncio.Event) -> str | None:
+    """The operator from start to stop; returns why it had to end by itself, None when it was told to."""
     runtime = Runtime(cluster, settings)
     if not await _until_stop(_first_lists(cluster, settings, runtime), stop):
         await runtime.stop()
-        return
+        return None
     hunters = _hunters(cluster, settings, runtime)
     kopf_thread = KopfThread(
         connection,
@@ -79,12 +82,14 @@ async def run(connection: Connection, cluster: HttpCluster, settings: Settings, 
     kopf_thread.start()
     runtime.start()
     log.info("working: %d Pipelines, %d jobs known", len(runtime.store.pipelines), len(runtime.store.jobs))
-    await stop.wait()
+    await _until_stop(runtime.died(), stop)
+    fault = runtime.fault()
     log.info("stopping: nothing more is launched; what runs goes on")
     await runtime.stop()
     for hunter in hunters.values():
         hunter.stop()
     await kopf_thread.stop(KOPF_SECONDS)
+    return fault
 
 
 async def _until_stop(work: Any, stop: asyncio.Event) -> bool:
@@ -131,10 +136,17 @@ async def _available(cluster: HttpCluster, resource: Resource, namespace: str | 
 async def _list_into(
     cluster: HttpCluster, resource: Resource, namespace: str | None, view: Any, put: Callable[[Any], None]
 ) -> None:
-    await _available(cluster, resource, namespace)
     token: str | None = None
     while True:
-        page = msgspec.json.decode(await cluster.list(resource, namespace, continue_token=token))
+        if token is None:
+            await _available(cluster, resource, namespace)
+        try:
+            page = msgspec.json.decode(await cluster.list(resource, namespace, continue_token=token))
+        except KubeError as error:  # it was there a moment ago; what was listed already may come twice
+            log.warning("cannot list %s: %s; starting again", resource.plural, error)
+            token = None
+            await asyncio.sleep(1)
+            continue
         for item in page["items"]:
             try:
                 put(msgspec.convert(item, view))

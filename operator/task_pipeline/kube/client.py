@@ -16,7 +16,7 @@ import orjson
 from task_pipeline.api.objects import ObjectMeta
 from task_pipeline.api.resources import Resource
 from task_pipeline.kube.cluster import Body, Propagation
-from task_pipeline.kube.config import Connection
+from task_pipeline.kube.config import Connection, NoCluster
 from task_pipeline.kube.errors import Unreachable, from_status
 
 FIELD_MANAGER = "task-pipeline"
@@ -143,13 +143,21 @@ class HttpCluster:
             query["labelSelector"] = selector
         timeout = aiohttp.ClientTimeout(total=WATCH_SECONDS + 30, connect=5, sock_read=SILENCE_SECONDS)
         url = self._connection.server + resource.path(namespace)
-        headers = {**_JSON, **await self._connection.authorization()}
+        headers = {**_JSON, **await self._authorization()}
         with _reachable():
             async with self._watch_session.get(url, params=query, headers=headers, timeout=timeout) as response:
                 if response.status >= 400:
+                    if response.status == 401:
+                        self._connection.refused()
                     raise from_status(response.status, _loads(await response.read()))
                 async for line in _lines(response.content):
                     yield line
+
+    async def _authorization(self) -> dict[str, str]:
+        try:
+            return await self._connection.authorization()
+        except (OSError, NoCluster) as error:
+            raise Unreachable(f"no credential: {error}") from error
 
     async def _send(
         self,
@@ -161,7 +169,7 @@ class HttpCluster:
         params: Mapping[str, str] | None = None,
     ) -> bytes:
         data = None if body is None else orjson.dumps(body)
-        sent = {**headers, **await self._connection.authorization()}
+        sent = {**headers, **await self._authorization()}
         with _reachable():
             async with self._session.request(
                 method,

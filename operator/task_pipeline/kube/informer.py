@@ -9,6 +9,7 @@ The sink sees `put(object)` and `gone(uid)` only; it is told nothing about how t
 
 import asyncio
 import logging
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -84,6 +85,8 @@ class StreamHealth:
 class Informer(Generic[T]):
     """One resource, one selector, one sink. `view` is the struct that objects are decoded into.
 
+    `known_elsewhere` tells the UIDs that the sink has heard of in other ways (answers to own writes): they too are
+    reported as deleted when they are missing from a list that began later.
     Run `run()` as a task; `synced` is set once the first list has been delivered.
     """
 
@@ -100,6 +103,7 @@ class Informer(Generic[T]):
         self._cluster = cluster
         self._resource = resource
         self._sink = sink
+        self.known_elsewhere: Callable[[], Iterable[str]] = tuple
         self._namespace = namespace
         self._selector = selector
         self._decode_object = msgspec.json.Decoder(view).decode
@@ -127,6 +131,9 @@ class Informer(Generic[T]):
                 log.info("%s: the watch was too old, listing again", self._resource.plural)
             except KubeError as error:
                 self._tell(error)
+            except Exception:  # a fault of ours, or a body that is no JSON: a deaf operator would be worse
+                self._version = ""
+                log.exception("%s: a fault in the watch, listing again", self._resource.plural)
             if asyncio.get_running_loop().time() - began > STABLE_AFTER:
                 pause = FIRST_PAUSE
             await asyncio.sleep(pause)
@@ -139,7 +146,7 @@ class Informer(Generic[T]):
         self.health.error = text
 
     async def _list(self) -> None:
-        seen: set[str] = set()
+        known, seen = self._known.union(self.known_elsewhere()), set[str]()
         token: str | None = None
         while True:
             raw = await self._cluster.list(
@@ -154,7 +161,7 @@ class Informer(Generic[T]):
             token = page.metadata.get("continue")
             if not token:
                 break
-        ghosts = self._known - seen
+        ghosts = known - seen
         for uid in ghosts:
             self._sink.gone(uid)
         self._known = seen

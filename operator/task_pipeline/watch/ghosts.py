@@ -59,7 +59,7 @@ class GhostHunter:
             before = set(self._known())
             try:
                 alive = await self._alive()
-            except KubeError as error:
+            except (KubeError, msgspec.DecodeError) as error:
                 log.warning("cannot list %s: %s; trying again", self._resource.plural, error)
                 continue
             for uid in before - alive:

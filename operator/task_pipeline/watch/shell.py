@@ -90,6 +90,7 @@ def registry(
     handlers = kopf.OperatorRegistry()
     kopf.on.startup(registry=handlers)(_configure)
     kopf.on.login(registry=handlers)(_login(connection))
+    kopf.on.startup(registry=handlers, id="compare")(_compare(targets))
     for target in targets:
         kopf.on.event(target.resource.group, target.resource.version, target.resource.plural, registry=handlers)(
             _deliver(target)
@@ -154,6 +155,16 @@ class KopfThread:
             pause = 1.0 if time.monotonic() - began > STABLE_SECONDS else min(30.0, pause * 2)
             await asyncio.sleep(pause)
             self.fault = None
+
+
+def _compare(targets: tuple[Delivery, ...]) -> Callable[..., Awaitable[None]]:
+    """Each start of kopf is a listing as well: what vanished before it, nobody will tell of."""
+
+    async def compare(**_: Any) -> None:
+        for target in targets:
+            target.relisted()
+
+    return compare
 
 
 def _deliver(target: Delivery) -> Callable[..., Awaitable[None]]:
