@@ -7,6 +7,7 @@ import pytest
 
 from task_pipeline.api.resources import PIPELINE_JOBS, PODS
 from task_pipeline.controller.workqueue import Of
+from task_pipeline.kinds import registry
 from task_pipeline.kube.errors import Gone, Unreachable
 from tests.fakes import on
 from tests.scenario.world import World, running, shell
@@ -140,3 +141,19 @@ async def test_an_answer_that_is_no_json_does_not_end_a_watch() -> None:
         assert world.runtime.fault() is None
         world.submit("p", shell("a"))
         assert await world.until_final() == {"p": "DONE"}
+
+
+async def test_params_that_another_operator_found_right_end_the_job_and_free_its_slot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def parse(kind: str, version: str, params: Any) -> Any:
+        raise ValueError("image: is not known any more")
+
+    async with running(max_running_jobs=1) as world:
+        monkeypatch.setattr(registry, "parse", parse)
+        world.submit("p", shell("a"))
+        assert await world.until_final(seconds=60) == {"p": "ERROR"}
+        monkeypatch.undo()
+        assert "not known any more" in world.job("p", "a")["message"]
+        world.submit("q", shell("a"))
+        assert await world.until_final(seconds=60) == {"p": "ERROR", "q": "DONE"}

@@ -119,4 +119,7 @@ def parsed_kind(job: JobRecord) -> tuple[JobKind, Any] | str:
     if isinstance(found, str):
         return found
     params: dict[str, Any] = msgspec.json.decode(job.spec.params)
-    return found[0], registry.parse(job.spec.kind, job.spec.version, params)
+    try:
+        return found[0], registry.parse(job.spec.kind, job.spec.version, params)
+    except (LookupError, ValueError) as error:  # judged by an operator of another version, or edited behind our back
+        return f"params do not fit {job.spec.kind} {job.spec.version}: {error}"

@@ -13,7 +13,7 @@ from task_pipeline.kube.errors import KubeError
 
 log = logging.getLogger(__name__)
 
-SETTLE_SECONDS = 2.0  # a relisting delivers all its objects first
+SETTLE_SECONDS = 0.5  # a relisting delivers its objects one by one, and each asks
 
 
 class _Item(msgspec.Struct):
