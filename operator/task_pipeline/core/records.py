@@ -7,15 +7,20 @@ record (`msgspec.structs.replace`). Status structs are also the wire form, so th
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field
 
 from task_pipeline.api.objects import ObjectMeta, View
 from task_pipeline.api.pipeline import PipelineSpec
+from task_pipeline.api.reasons import Reason
 from task_pipeline.api.states import TERMINAL, State
 
 
 class Wire(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
-    """Base of status structs: camelCase, defaults left out."""
+    """Base of status structs: camelCase, defaults left out, but for those that the CRD's schema has too.
+
+    The latter have a factory, so that they are always written: a null in a patch would remove what kubectl shows, and
+    the schema's default of a whole status does not bring one field of it back.
+    """
 
 
 class Condition(Wire, frozen=True):
@@ -55,8 +60,8 @@ class JobProgress(Wire, frozen=True):
 
 
 class JobStatus(Wire, frozen=True):
-    state: State = State.READY
-    reason: str = "Queued"
+    state: State = field(default_factory=lambda: State.READY)
+    reason: str = field(default_factory=lambda: Reason.QUEUED.value)
     message: str | None = None
     attempt: int | None = None
     failures: int | None = None  # attempts that counted against the retries; the list below is cut, this is not
@@ -82,8 +87,8 @@ class StageStatus(Wire, frozen=True, omit_defaults=False):
 
 
 class PipelineStatus(Wire, frozen=True):
-    observed_generation: int = -1
-    state: State = State.READY
+    observed_generation: int = field(default_factory=lambda: -1)
+    state: State = field(default_factory=lambda: State.READY)
     reason: str | None = None
     message: str | None = None
     run: int | None = None
@@ -205,8 +210,8 @@ def status_patch(old: Wire, new: Wire) -> dict[str, Any]:
 
 def _difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     """Merge patches merge objects at every depth, so what is to vanish inside one must be named as well."""
-    changed = {field: _change(before.get(field), value) for field, value in after.items() if before.get(field) != value}
-    return changed | {field: None for field in before if field not in after}
+    changed = {name: _change(before.get(name), value) for name, value in after.items() if before.get(name) != value}
+    return changed | {name: None for name in before if name not in after}
 
 
 def _change(before: Any, after: Any) -> Any:

@@ -19,6 +19,7 @@ from task_pipeline.core.records import (
     Wire,
     status_patch,
 )
+from tests.fakes.schema import completed, schema_of
 from tests.unit.core.job_builders import POD, at, job, pipeline, running, statuses
 
 values = st.recursive(
@@ -82,11 +83,30 @@ def test_the_wire_form_reads_back(status: JobStatus) -> None:
     assert (model.state, model.reason, len(model.attempts)) == (status.state, status.reason, len(status.attempts))
 
 
+@given(job_statuses, job_statuses)
+def test_what_the_api_server_answers_is_what_was_written(old: JobStatus, new: JobStatus) -> None:
+    """With the schema's defaults put in: what reads back differently would be written again for ever."""
+    before = completed("PipelineJob", {"status": msgspec.to_builtins(old)}, None)["status"]
+    stored = completed("PipelineJob", {"status": merged(before, status_patch(old, new))}, None)["status"]
+    assert msgspec.convert(stored, JobStatus) == new
+    assert (stored["state"], stored["reason"]) == (new.state, new.reason)
+
+
+@given(pipeline_statuses, pipeline_statuses)
+def test_what_the_api_server_answers_for_a_pipeline_is_what_was_written(
+    old: PipelineStatus, new: PipelineStatus
+) -> None:
+    before = completed("Pipeline", {"status": msgspec.to_builtins(old)}, None)["status"]
+    stored = completed("Pipeline", {"status": merged(before, status_patch(old, new))}, None)["status"]
+    assert msgspec.convert(stored, PipelineStatus) == new
+    assert (stored["state"], stored["observedGeneration"]) == (new.state, new.observed_generation)
+
+
 def test_a_patch_names_only_what_changed() -> None:
     old, new = running(), replace(running(), reason="Running", attempt=2)
     assert status_patch(old, new) == {"reason": "Running", "attempt": 2}
     assert status_patch(replace(old, message="m"), old) == {"message": None}
-    assert status_patch(old, JobStatus())["state"] is None
+    assert status_patch(old, JobStatus())["state"] == "READY"
 
 
 def test_what_vanishes_inside_an_object_is_named() -> None:
@@ -118,10 +138,12 @@ def test_a_client_lists_its_namespaces(listed: set[str], namespace: str, allowed
     assert client.allows(namespace) is allowed
 
 
-def test_waiting_costs_nothing_on_the_wire() -> None:
-    assert msgspec.to_builtins(JobStatus()) == {}
-    assert msgspec.to_builtins(PipelineStatus()) == {}
+def test_waiting_is_what_the_schema_says_anyway() -> None:
+    for kind, status in (("PipelineJob", JobStatus()), ("Pipeline", PipelineStatus())):
+        assert msgspec.to_builtins(status) == schema_of(kind)["properties"]["status"]["default"]
     assert msgspec.to_builtins(JobStatus(workload=POD, next_attempt_time=at(1))) == {
+        "state": "READY",
+        "reason": "Queued",
         "workload": {"kind": "Pod", "name": "p-1", "uid": "w-1"},
         "nextAttemptTime": "2031-04-17T12:00:01.000000Z",
     }
