@@ -33,6 +33,16 @@ class OperatorProcess:
 
     def start(self, *, seconds: float = 60.0) -> None:
         """Start it and wait until it says that it works."""
+        begin = self.launch()
+        assert self._process is not None
+        deadline = time.monotonic() + seconds
+        while b'"working: ' not in self.log.read_bytes()[begin:]:
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise OperatorError(f"the operator does not start; {self.tail()}")
+            time.sleep(0.05)
+
+    def launch(self) -> int:
+        """Start it and wait for nothing; returns where its log begins."""
         environment = {**os.environ, "KUBECONFIG": str(self._kubeconfig), "TASK_PIPELINE_HEALTH_PORT": "0"}
         with self.log.open("ab") as output:
             begin = output.tell()
@@ -44,11 +54,7 @@ class OperatorProcess:
                 stderr=output,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + seconds
-        while b'"working: ' not in self.log.read_bytes()[begin:]:
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise OperatorError(f"the operator does not start; {self.tail()}")
-            time.sleep(0.05)
+        return begin
 
     def stop(self) -> float:
         """Ask it to stop (SIGTERM); returns the seconds that it took. Raises OperatorError after `STOP_SECONDS`."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.polling import wait_for
 from tests.contract.kubectl import Kubectl, manifest
 from tests.operators import OperatorProcess
 from tests.real.pipelines import create_all, grid, jobs_of, pods_of, shell, states, wait_all
@@ -57,8 +58,10 @@ def test_the_api_server_away_at_the_start(
     switch.close()
     create_all(kubectl, {"patient": grid(1, 2)})
     operator = new_operator(kubeconfig=kubeconfig)
-    with pytest.raises(Exception, match="cannot reach the API server"):
-        operator.start(seconds=3)
+    operator.launch()
+    wait_for(
+        lambda: "cannot reach the API server" in operator.log.read_text(), "the operator to say what it waits for", 30
+    )
     switch.open()
     assert wait_all(kubectl) == {"patient": "DONE"}
 

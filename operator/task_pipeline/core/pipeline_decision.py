@@ -128,7 +128,10 @@ def _observed(pipeline: PipelineRecord) -> PipelineDecision:
     status = pipeline.status
     if pipeline.deleting or status.observed_generation in (-1, pipeline.generation):
         return PipelineDecision(status, Urgency.NONE)
-    return PipelineDecision(replace(status, observed_generation=pipeline.generation), Urgency.LAZY)
+    generation = pipeline.generation
+    conditions = tuple(replace(condition, observed_generation=generation) for condition in status.conditions)
+    observed = replace(status, observed_generation=generation, conditions=conditions)
+    return PipelineDecision(observed, Urgency.LAZY)
 
 
 def _fault(facts: PipelineFacts) -> tuple[Reason, str] | None:
