@@ -5,13 +5,10 @@ stage does not fit holds up those behind it, so a large one is not overtaken for
 whole queue passes when the queue is empty.
 """
 
-import heapq
-from itertools import count
-
 from task_pipeline.core.ordering import OrderKey
+from task_pipeline.core.ranking import Ranking
 
 PipelineUid = str
-_Rank = tuple[int, OrderKey]
 
 
 class Gate:
@@ -19,41 +16,30 @@ class Gate:
 
     def __init__(self, size: int | None = None) -> None:
         self.size = size
-        self._waiting: dict[PipelineUid, tuple[_Rank, int, int]] = {}
-        self._heap: list[tuple[_Rank, int, PipelineUid]] = []
-        self._numbers = count()
+        self._waiting: Ranking[tuple[int, OrderKey]] = Ranking()
+        self._jobs: dict[PipelineUid, int] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def put(self, pipeline: PipelineUid, client_priority: int, key: OrderKey, jobs: int) -> None:
         """`pipeline` wants to enqueue `jobs` jobs at once; again with another rank moves it."""
-        rank = (client_priority, key)
-        before = self._waiting.get(pipeline)
-        if before is not None and before[:2] == (rank, jobs):
-            return
-        number = next(self._numbers)
-        self._waiting[pipeline] = (rank, jobs, number)
-        heapq.heappush(self._heap, (rank, number, pipeline))
+        self._waiting.put(pipeline, (client_priority, key))
+        self._jobs[pipeline] = jobs
 
     def remove(self, pipeline: PipelineUid) -> None:
         """The Pipeline does not wait any more; unknown ones are fine."""
-        self._waiting.pop(pipeline, None)
+        self._waiting.remove(pipeline)
+        self._jobs.pop(pipeline, None)
 
     def next(self, enqueued: int) -> tuple[PipelineUid, int] | None:
         """The first Pipeline and its jobs, if it fits beside `enqueued` waiting jobs; this call takes it out."""
-        while self._heap:
-            _, number, pipeline = self._heap[0]
-            entry = self._waiting.get(pipeline)
-            if entry is None or entry[2] != number:
-                heapq.heappop(self._heap)
-                continue
-            if not self._fits(entry[1], enqueued):
-                return None
-            heapq.heappop(self._heap)
-            del self._waiting[pipeline]
-            return pipeline, entry[1]
-        return None
+        pipeline = self._waiting.first()
+        if pipeline is None or not self._fits(self._jobs[pipeline], enqueued):
+            return None
+        jobs = self._jobs[pipeline]
+        self.remove(pipeline)
+        return pipeline, jobs
 
     def _fits(self, jobs: int, enqueued: int) -> bool:
         if self.size is None:

@@ -1,42 +1,33 @@
 """The queue: which job runs next, in O(log n) per change and per decision.
 
-Every client has a heap of its eligible jobs; a heap of clients, by priority and by their best job, tells whose turn it
-is. Entries are deleted lazily: a number on each tells whether it is still the valid one. A client at its limit is left
-out, so it never delays another. Slots are counted by job, so that taking one twice takes one.
+The eligible jobs of every client are ranked by their keys; the clients whose turn it may be are ranked by priority and
+by the key of their best job. A client at its limit is not among them, so it never delays another. Slots are counted by
+job, so that taking one twice takes one.
 
 The structure is in memory only. It is rebuilt from the objects at start, and the order that comes out is the same.
 """
 
-import heapq
 from dataclasses import dataclass, field
-from itertools import count
 
 from task_pipeline.core.ordering import OrderKey
+from task_pipeline.core.ranking import Ranking
 
 JobId = str
 
 
 @dataclass(slots=True)
 class _Lane:
-    """One client: its jobs in order, and its slots."""
+    """One client: its jobs in order, and its slots. Closed until its settings are known."""
 
     priority: int = 10
     limit: int | None = None
-    suspended: bool = False
+    suspended: bool = True
     running: int = 0
-    heap: list[tuple[OrderKey, int, JobId]] = field(default_factory=list)
-    advertised: tuple[int, int] | None = None  # (priority, entry number) of its valid place in the heap of clients
+    jobs: Ranking[OrderKey] = field(default_factory=Ranking)
 
     @property
     def open(self) -> bool:
         return not self.suspended and (self.limit is None or self.running < self.limit)
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    client: str
-    key: OrderKey
-    number: int
 
 
 class Queue:
@@ -45,16 +36,15 @@ class Queue:
     def __init__(self, limit: int | None = None) -> None:
         self.limit = limit
         self._lanes: dict[str, _Lane] = {}
-        self._entries: dict[JobId, _Entry] = {}
+        self._client_of: dict[JobId, str] = {}
         self._slots: dict[JobId, str] = {}
-        self._top: list[tuple[int, OrderKey, int, str]] = []
-        self._numbers = count()
+        self._turns: Ranking[tuple[int, OrderKey]] = Ranking()
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._client_of)
 
     def __contains__(self, job: JobId) -> bool:
-        return job in self._entries
+        return job in self._client_of
 
     @property
     def running(self) -> int:
@@ -70,30 +60,33 @@ class Queue:
         """Take over a client's settings; they count from the next decision on."""
         lane = self._lane(client)
         lane.priority, lane.limit, lane.suspended = priority, limit, suspended
-        self._advertise(client, lane)
+        self._update(client, lane)
 
     def put(self, job: JobId, client: str, key: OrderKey) -> None:
         """Make `job` eligible at `key`; a job that is in the queue moves to its new place."""
-        entry = self._entries.get(job)
-        if entry is not None and (entry.client, entry.key) == (client, key):
-            return
-        number = next(self._numbers)
-        self._entries[job] = _Entry(client, key, number)
+        if self._client_of.get(job, client) != client:
+            self.remove(job)
+        self._client_of[job] = client
         lane = self._lane(client)
-        heapq.heappush(lane.heap, (key, number, job))
-        if lane.heap[0][2] == job:
-            self._advertise(client, lane)
+        lane.jobs.put(job, key)
+        self._update(client, lane)
 
     def remove(self, job: JobId) -> None:
         """The job is not eligible any more; unknown jobs are fine."""
-        self._entries.pop(job, None)
+        client = self._client_of.pop(job, None)
+        if client is not None:
+            lane = self._lanes[client]
+            lane.jobs.remove(job)
+            self._update(client, lane)
 
     def take_slot(self, job: JobId, client: str) -> None:
         """Count `job` as running (again is fine) and take it out of the order."""
         self.remove(job)
         if job not in self._slots:
             self._slots[job] = client
-            self._lane(client).running += 1
+            lane = self._lane(client)
+            lane.running += 1
+            self._update(client, lane)
 
     def free_slot(self, job: JobId) -> bool:
         """The job runs no more; returns whether it had a slot."""
@@ -102,7 +95,7 @@ class Queue:
             return False
         lane = self._lanes[client]
         lane.running -= 1
-        self._advertise(client, lane)
+        self._update(client, lane)
         return True
 
     def has_slot(self, job: JobId) -> bool:
@@ -113,42 +106,21 @@ class Queue:
         """The first job in order that may run now, given a slot by this call; None when there is none."""
         if self.limit is not None and len(self._slots) >= self.limit:
             return None
-        while self._top:
-            priority, _, number, client = self._top[0]
-            lane = self._lanes[client]
-            head = self._head(lane)
-            current = (priority, number) == lane.advertised
-            if current and head is not None and head[1] == number and lane.open:
-                return self._launch(client, lane)
-            heapq.heappop(self._top)
-            if current:
-                lane.advertised = None
-                self._advertise(client, lane)
-        return None
-
-    def _launch(self, client: str, lane: _Lane) -> JobId:
-        heapq.heappop(self._top)
-        lane.advertised = None
-        job = heapq.heappop(lane.heap)[2]
+        client = self._turns.first()
+        if client is None:
+            return None
+        job = self._lanes[client].jobs.first()
+        assert job is not None  # a client without jobs has no turn
         self.take_slot(job, client)
-        self._advertise(client, lane)
         return job
 
     def _lane(self, client: str) -> _Lane:
         return self._lanes.setdefault(client, _Lane())
 
-    def _head(self, lane: _Lane) -> tuple[OrderKey, int, JobId] | None:
-        while lane.heap:
-            key, number, job = lane.heap[0]
-            entry = self._entries.get(job)
-            if entry is not None and entry.number == number:
-                return key, number, job
-            heapq.heappop(lane.heap)
-        return None
-
-    def _advertise(self, client: str, lane: _Lane) -> None:
-        head = self._head(lane)
-        if head is None or not lane.open or lane.advertised == (lane.priority, head[1]):
-            return
-        lane.advertised = (lane.priority, head[1])
-        heapq.heappush(self._top, (lane.priority, head[0], head[1], client))
+    def _update(self, client: str, lane: _Lane) -> None:
+        """A client has a turn while it is open and has a job."""
+        best = lane.jobs.first() if lane.open else None
+        if best is None:
+            self._turns.remove(client)
+        else:
+            self._turns.put(client, (lane.priority, lane.jobs.rank(best)))
