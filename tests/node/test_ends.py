@@ -49,7 +49,7 @@ def left(shared_kubectl: Kubectl) -> dict[str, Left]:
 def test_an_exit_code_and_the_last_lines_of_the_log_are_told(left: dict[str, Left]) -> None:
     status = left["fails"].status
     assert (status["state"], status["reason"], status["attempt"]) == ("ERROR", "ExitCode", 2)
-    assert [(one["outcome"], one["exitCode"], one["charged"]) for one in status["attempts"]] == [("ERROR", 3, True)] * 2
+    assert [(one["outcome"], one["exitCode"], one["charged"]) for one in status["attempts"]] == [("Failed", 3, True)] * 2
     for message in (status["message"], status["attempts"][0]["message"]):
         assert "exit code 3" in message
         assert "last words" in message
@@ -59,7 +59,7 @@ def test_an_exit_code_and_the_last_lines_of_the_log_are_told(left: dict[str, Lef
 def test_a_retry_passes_at_its_second_attempt(left: dict[str, Left]) -> None:
     flaky = left["flaky"]
     assert (flaky.status["state"], flaky.status["attempt"]) == ("DONE", 2)
-    assert [one["outcome"] for one in flaky.status["attempts"]] == ["ERROR", "DONE"]
+    assert [one["outcome"] for one in flaky.status["attempts"]] == ["Failed", "Succeeded"]
     assert flaky.log == "attempt 2\n"
 
 

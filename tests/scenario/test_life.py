@@ -112,8 +112,8 @@ async def test_an_eviction_is_not_charged() -> None:
         assert await world.until_final() == {"p": "DONE"}
         job = world.job("p", "a")
         assert [(attempt["outcome"], attempt.get("charged")) for attempt in job["attempts"]] == [
-            ("ERROR", False),
-            ("DONE", None),
+            ("Evicted", False),
+            ("Succeeded", None),
         ]
 
 

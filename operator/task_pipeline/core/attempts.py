@@ -5,6 +5,7 @@ last entry and has a reason but no outcome yet, so that a restarted operator kno
 """
 
 from datetime import datetime
+from enum import StrEnum
 
 from msgspec.structs import replace
 
@@ -17,13 +18,35 @@ from task_pipeline.core.retry import KEPT_ATTEMPTS, is_charged
 from task_pipeline.core.workload import Observation, Phase
 
 
+class Outcome(StrEnum):
+    """How an attempt ended, in one word."""
+
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    TIMEOUT = "Timeout"
+    EVICTED = "Evicted"
+    LOST = "Lost"
+    CANCELLED = "Cancelled"
+
+
+_OUTCOMES = {
+    Reason.TIMEOUT: Outcome.TIMEOUT,
+    Reason.START_TIMEOUT: Outcome.TIMEOUT,
+    Reason.EVICTED: Outcome.EVICTED,
+    Reason.LOST: Outcome.LOST,
+    Reason.WORKER_LOST: Outcome.LOST,
+}
+
+
 def begin_stop(status: JobStatus, reason: Reason, message: str) -> JobStatus:
     """The status of a running job that is being stopped because of `reason`; the outcome is written once it is gone."""
-    entry = Attempt(attempt=status.attempt or 1, reason=reason.value, message=shortened(message, ATTEMPT_LENGTH))
+    entry = Attempt(
+        attempt=status.attempt or 1, reason=reason.value, message=shortened(message, ATTEMPT_LENGTH) or None
+    )
     return replace(
         status,
         reason=Reason.STOPPING.value,
-        message=shortened(message, STATUS_LENGTH),
+        message=shortened(message, STATUS_LENGTH) or None,
         attempts=_appended(status.attempts, entry),
     )
 
@@ -39,14 +62,17 @@ def pending_stop(status: JobStatus) -> Observation | None:
 
 
 def finish(job: JobRecord, seen: Observation, *, outcome: State, now: datetime) -> JobStatus:
-    """The status of `job` with its current attempt ended as `outcome`: list and count of failures, no new state."""
+    """The status of `job` whose current attempt ended it, or could have, as `outcome` (DONE, ERROR or CANCELLED).
+
+    Only the list of attempts and the count of failures are new, not the state.
+    """
     status = job.status
     earlier = tuple(attempt for attempt in status.attempts if attempt.outcome is not None)
     failed = outcome is State.ERROR
     charged = is_charged(earlier, seen.charged) if failed else None
     entry = Attempt(
         attempt=status.attempt or 1,
-        outcome=outcome.value,
+        outcome=_outcome(outcome, seen.reason).value,
         reason=seen.reason.value if seen.reason is not None else None,
         message=shortened(seen.message, ATTEMPT_LENGTH) or None,
         exit_code=seen.exit_code,
@@ -58,6 +84,14 @@ def finish(job: JobRecord, seen: Observation, *, outcome: State, now: datetime) 
     )
     failures = (status.failures or 0) + bool(charged)
     return replace(status, attempts=_appended(earlier, entry), failures=failures or None)
+
+
+def _outcome(state: State, reason: Reason | None) -> Outcome:
+    if state is State.DONE:
+        return Outcome.SUCCEEDED
+    if state is State.CANCELLED:
+        return Outcome.CANCELLED
+    return _OUTCOMES.get(reason, Outcome.FAILED) if reason is not None else Outcome.FAILED
 
 
 def _appended(attempts: tuple[Attempt, ...], entry: Attempt) -> tuple[Attempt, ...]:

@@ -64,7 +64,8 @@ def _from_outside(job: JobRecord, pipeline: PipelineRecord, barrier: Barrier, no
         return whole
     stage = pipeline.spec.stages[barrier.broken]
     if job.spec.stage_index > barrier.broken:
-        return Closing(Reason.UPSTREAM_FAILED, f"a job of stage {stage} failed", False)
-    if pipeline.spec.fail_fast:
+        what = "failed" if barrier.failed else "was cancelled"
+        return Closing(Reason.UPSTREAM_FAILED, f"a job of stage {stage} {what}", False)
+    if pipeline.spec.fail_fast and barrier.failed:
         return Closing(Reason.FAIL_FAST, f"a job of stage {stage} failed and failFast is set", False)
     return None

@@ -1,7 +1,8 @@
 """What to do about one PipelineJob now: a function of facts and time.
 
 The order of the questions is the policy: what has ended is told first, then what someone wants ended, then what has
-taken too long, then what may start. Each answer is one action and at most one new status.
+taken too long, then what may start. Each answer is an action or a new status, never both: that a workload is to be
+stopped is written before it is, so that whoever sees it end knows why, after a crash or a lost race too.
 """
 
 from dataclasses import dataclass
@@ -70,7 +71,10 @@ class JobFacts:
 
 @dataclass(frozen=True, slots=True)
 class JobDecision:
-    """`status` None: nothing to write. `wake`: look again then. `eligible`: may be launched when a slot is free."""
+    """`status` None: nothing to write. `wake`: look again then. `eligible`: may be launched when a slot is free.
+
+    With a status, the next look is due as soon as it has been written.
+    """
 
     action: Action = Action.NONE
     status: JobStatus | None = None
@@ -103,15 +107,17 @@ def launched(status: JobStatus, attempt: int, workload: WorkloadRef | None, now:
         workload=workload,
         next_attempt_time=None,
         start_time=format_time(now),
+        progress=None,
+        result=None,
     )
 
 
 def refused(job: JobRecord, attempt: int, reason: Reason, message: str, now: datetime) -> tuple[JobStatus, JobStatus]:
     """An attempt that could not be launched and never will: the two statuses to write, IN PROGRESS and then ERROR."""
-    started = replace(launched(job.status, attempt, None, now), message=shortened(message, STATUS_LENGTH) or None)
-    seen = Observation(Phase.FAILED, reason, message)
-    ended = finish(replace(job, status=started), seen, outcome=State.ERROR, now=now)
-    return started, _final(ended, State.ERROR, reason, message, now)
+    started = replace(
+        begin_stop(launched(job.status, attempt, None, now), reason, message), reason=Reason.STARTING.value
+    )
+    return started, _never_launched(replace(job, status=started), Observation(Phase.FAILED, reason, message), now)
 
 
 def held_back(status: JobStatus, reason: Reason, message: str, until: datetime) -> JobStatus:
@@ -146,6 +152,8 @@ def _in_progress(facts: JobFacts, now: datetime) -> JobDecision:
     seen = facts.workload.observation
     stop = pending_stop(facts.job.status)
     if stop is not None:
+        if facts.job.status.workload is None:
+            return JobDecision(status=_never_launched(facts.job, stop, now))
         if not _is_over(facts.workload, now):
             return _keep_stopping(facts.workload, now)
         return _finish(facts, _with_note(stop, facts.workload), now)
@@ -153,11 +161,11 @@ def _in_progress(facts: JobFacts, now: datetime) -> JobDecision:
         return _finish(facts, seen, now)
     if seen is None and not facts.workload.gone:
         return JobDecision(Action.CONFIRM)
+    if facts.closing is not None and facts.closing.stop_running:
+        return _cancel_running(facts.job.status, facts.closing)
     if seen is None or _is_unreachable(facts.workload, now):
         lost = Observation(Phase.FAILED, Reason.LOST, "the workload was deleted by someone else", charged=False)
         return _finish(facts, _with_note(lost, facts.workload), now)
-    if facts.closing is not None and facts.closing.stop_running:
-        return _cancel_running(facts)
     if facts.job.status.reason == Reason.EXTERNALLY_QUEUED and seen.phase is not Phase.SUSPENDED:
         return JobDecision(status=_restarted(facts.job.status, now))
     decision = _too_long(facts, seen, now) or _progress(facts, seen, now)
@@ -169,16 +177,20 @@ def _restarted(status: JobStatus, now: datetime) -> JobStatus:
     return replace(status, reason=Reason.STARTING.value, message=None, start_time=format_time(now))
 
 
-def _cancel_running(facts: JobFacts) -> JobDecision:
-    assert facts.closing is not None
+def _cancel_running(status: JobStatus, closing: Closing) -> JobDecision:
     stopping = replace(
-        facts.job.status,
-        state=advance(facts.job.status.state, State.READY),
+        status,
+        state=advance(status.state, State.READY),
         reason=Reason.STOPPING.value,
-        message=shortened(facts.closing.message, STATUS_LENGTH),
+        message=shortened(closing.message, STATUS_LENGTH),
     )
-    action = Action.STOP if facts.workload.stoppable else Action.NONE
-    return JobDecision(action, stopping)
+    return JobDecision(status=stopping)
+
+
+def _never_launched(job: JobRecord, refusal: Observation, now: datetime) -> JobStatus:
+    """The end of a job whose launch was refused for good: no further attempt would fare better."""
+    ended = finish(job, refusal, outcome=State.ERROR, now=now)
+    return _final(ended, State.ERROR, refusal.reason or Reason.FAILED, refusal.message, now)
 
 
 def _stopping(facts: JobFacts, now: datetime) -> JobDecision:
@@ -241,7 +253,7 @@ def _too_long(facts: JobFacts, seen: Observation, now: datetime) -> JobDecision 
 def _begin_stop(facts: JobFacts, reason: Reason, message: str, now: datetime) -> JobDecision:
     if not facts.workload.stoppable:
         return _finish(facts, Observation(Phase.FAILED, reason, message), now)
-    return JobDecision(Action.STOP, begin_stop(facts.job.status, reason, message))
+    return JobDecision(status=begin_stop(facts.job.status, reason, message))
 
 
 def _progress(facts: JobFacts, seen: Observation, now: datetime) -> JobDecision:

@@ -16,7 +16,10 @@ KEPT_ATTEMPTS = 10
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Pause before attempt n+1: `base` x `factor`^(failures-1) seconds, at most `limit`, +- `jitter` (0.2 = 20 %)."""
+    """Pause before attempt n+1: `base` x `factor`^(failures-1) seconds +- `jitter` (0.2 = 20 %), at most `limit`.
+
+    At the limit the spread is kept below it, so that jobs do not meet there.
+    """
 
     base: float = 10.0
     factor: float = 2.0
@@ -26,8 +29,9 @@ class Backoff:
     def seconds(self, failures: int, seed: str) -> float:
         """The pause after `failures` (>= 1) failed attempts. `seed` fixes the jitter, so a restart sees the same."""
         pause = min(self.limit, self.base * self.factor ** min(failures - 1, 64))
+        shortest, longest = pause * (1 - self.jitter), min(self.limit, pause * (1 + self.jitter))
         share = int(digest(seed, str(failures), length=6), 36) % 10_001 / 10_000
-        return max(0.0, pause * (1 + self.jitter * (2 * share - 1)))
+        return shortest + share * (longest - shortest)
 
 
 def is_charged(attempts: tuple[Attempt, ...], charged: bool) -> bool:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from task_pipeline.api.reasons import Reason
 from task_pipeline.api.states import State
-from task_pipeline.core.attempts import begin_stop, finish, pending_stop
+from task_pipeline.core.attempts import Outcome, begin_stop, finish, pending_stop
 from task_pipeline.core.job_decision import WorkloadFacts, decide_job, launched
 from task_pipeline.core.records import Attempt, JobRecord, JobStatus
 from task_pipeline.core.workload import Observation, Phase
@@ -101,7 +101,7 @@ def test_ending_closes_the_open_entry_and_keeps_ten(listed: tuple[Attempt, ...],
     status = finish(job(stopped), Observation(Phase.FAILED, message=message), outcome=outcome, now=NOW)
     assert len(status.attempts) <= 10
     assert all(one.outcome is not None for one in status.attempts)
-    assert status.attempts[-1].outcome == outcome.value
+    assert status.attempts[-1].outcome == {"DONE": "Succeeded", "ERROR": "Failed", "CANCELLED": "Cancelled"}[outcome]
     assert pending_stop(status) is None
 
 
@@ -112,12 +112,29 @@ def test_an_entry_tells_everything_that_was_seen() -> None:
     status = finish(job(running(60)), seen, outcome=State.ERROR, now=NOW)
     assert status.attempts == (
         Attempt(
-            attempt=1, outcome="ERROR", reason="OOMKilled", message="out of memory", exit_code=137, charged=True,
+            attempt=1, outcome="Failed", reason="OOMKilled", message="out of memory", exit_code=137, charged=True,
             workload=POD, node="n-1", start_time=at(-60), completion_time=at(-1),
         ),
     )  # fmt: skip
     plain = finish(job(running(60)), SUCCEEDED, outcome=State.DONE, now=NOW).attempts[0]
     assert (plain.reason, plain.message, plain.workload, plain.completion_time) == (None, None, None, at(0))
+
+
+@pytest.mark.parametrize(
+    ("reason", "outcome"),
+    [
+        (Reason.TIMEOUT, "Timeout"),
+        (Reason.START_TIMEOUT, "Timeout"),
+        (Reason.EVICTED, "Evicted"),
+        (Reason.LOST, "Lost"),
+        (Reason.WORKER_LOST, "Lost"),
+        (Reason.EXIT_CODE, "Failed"),
+        (None, "Failed"),
+    ],
+)
+def test_a_failed_attempt_has_one_word_for_its_end(reason: Reason | None, outcome: str) -> None:
+    ended = finish(job(running()), Observation(Phase.FAILED, reason), outcome=State.ERROR, now=NOW)
+    assert ended.attempts[-1].outcome == Outcome(outcome).value
 
 
 def test_a_status_without_a_number_counts_as_the_first_attempt() -> None:

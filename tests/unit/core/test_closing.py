@@ -14,7 +14,8 @@ from task_pipeline.core.stages import Barrier
 from tests.unit.core.job_builders import NOW, at, job, job_spec, pipeline
 
 WHOLE = Barrier(open=0, divide=None, broken=None, deleted=0)
-BROKEN = Barrier(open=0, divide=None, broken=0, deleted=0)
+BROKEN = Barrier(open=0, broken=0, failed=True)
+CUT = Barrier(open=0, broken=0)  # by the cancel of a job
 LATE = PipelineStatus(start_time=at(-60))
 OVER = {"timeout": 60}
 
@@ -64,6 +65,8 @@ def test_an_undecodable_pipeline_ends_nothing() -> None:
         ({}, {"cancel": "Drain"}, BROKEN, (Reason.USER_CANCELLED, False)),
         ({}, {}, BROKEN, None),
         ({}, {"fail_fast": True}, BROKEN, (Reason.FAIL_FAST, False)),
+        ({}, {"fail_fast": True}, CUT, None),
+        ({"stage_index": 1}, {"fail_fast": True}, CUT, (Reason.UPSTREAM_FAILED, False)),
         ({"stage_index": 1}, {}, BROKEN, (Reason.UPSTREAM_FAILED, False)),
         ({"stage_index": 1}, {"fail_fast": True}, BROKEN, (Reason.UPSTREAM_FAILED, False)),
     ],
@@ -81,6 +84,7 @@ def test_messages_say_who_ended_it() -> None:
         of_job(job(), pipeline({"cancel": "Drain"}), WHOLE, NOW),
         of_job(job(), pipeline(OVER, status=LATE), WHOLE, NOW),
         of_job(job(stage_index=1), pipeline(two), BROKEN, NOW),
+        of_job(job(stage_index=1), pipeline(two), CUT, NOW),
         of_job(job(), pipeline(two | {"fail_fast": True}), BROKEN, NOW),
         of_job(job(run=7), pipeline(), WHOLE, NOW),
     ]
@@ -89,6 +93,7 @@ def test_messages_say_who_ended_it() -> None:
         "the Pipeline was cancelled (Drain)",
         "the Pipeline ran longer than its timeout of 60 s",
         "a job of stage build failed",
+        "a job of stage build was cancelled",
         "a job of stage build failed and failFast is set",
         "run 7 is over",
     ]

@@ -21,7 +21,7 @@ from task_pipeline.core.job_decision import (
     refused,
 )
 from task_pipeline.core.messages import shortened
-from task_pipeline.core.records import JobStatus
+from task_pipeline.core.records import JobProgress, JobStatus
 from task_pipeline.core.states import IllegalMove
 from task_pipeline.core.workload import Observation, Phase
 from tests.unit.core.job_builders import (
@@ -144,7 +144,7 @@ class TestRunning:
     def test_success_is_done(self) -> None:
         status = written(decide_job(facts(job(running()), saw(SUCCEEDED)), NOW))
         assert (status.state, status.reason, status.message) == (State.DONE, "Succeeded", None)
-        assert [(one.outcome, one.charged, one.exit_code) for one in status.attempts] == [("DONE", None, 0)]
+        assert [(one.outcome, one.charged, one.exit_code) for one in status.attempts] == [("Succeeded", None, 0)]
 
     def test_failure_without_retries_is_an_error(self) -> None:
         status = written(decide_job(facts(job(running()), saw(FAILED)), NOW))
@@ -191,9 +191,10 @@ class TestRunning:
     ) -> None:
         known = facts(job(running(age), **spec), saw(seen), timeouts=Timeouts(run=50, start=20))
         decision = decide_job(known, NOW)
-        assert (decision.action is Action.STOP) is (reason is not None)
+        assert (decision.status is not None and decision.status.reason == "Stopping") is (reason is not None)
         if reason is not None:
             assert ended(decision) == (State.IN_PROGRESS, "Stopping")
+            assert decide_job(facts(replace(known.job, status=decision.status), saw(seen)), NOW).action is Action.STOP
             assert (written(decision).attempts[-1].reason, written(decision).attempts[-1].outcome) == (reason, None)
             outliving = facts(known.job, saw(seen, stoppable=False), timeouts=known.timeouts)
             assert (decide_job(outliving, NOW).action, ended(decide_job(outliving, NOW))) == (
@@ -224,7 +225,7 @@ class TestRunning:
         resumed = written(decide_job(facts(job(queued, **spec), saw(STARTING)), later(5000)))
         assert (resumed.reason, resumed.message, resumed.start_time) == ("Starting", None, at(5000))
         assert decide_job(facts(job(resumed, **spec), saw(STARTING)), later(5000)).action is Action.NONE
-        assert decide_job(facts(job(resumed, **spec), saw(STARTING)), later(5600)).action is Action.STOP
+        assert ended(decide_job(facts(job(resumed, **spec), saw(STARTING)), later(5600)))[1] == "Stopping"
 
 
 class TestProgress:
@@ -272,14 +273,14 @@ class TestStopping:
         assert ended(decide_job(facts(self.timed_out(), workload), NOW)) == (State.ERROR, "Timeout")
         retried = written(decide_job(facts(self.timed_out(retry_attempt=1), workload), NOW))
         assert (retried.state, retried.reason) == (State.READY, "RetryBackoff")
-        assert [(one.reason, one.outcome, one.charged) for one in retried.attempts] == [("Timeout", "ERROR", True)]
+        assert [(one.reason, one.outcome, one.charged) for one in retried.attempts] == [("Timeout", "Timeout", True)]
 
     @pytest.mark.parametrize("workload", [GONE, saw(SUCCEEDED), saw(FAILED)])
     def test_a_cancel_survives_a_restart_and_beats_a_late_result(self, workload: WorkloadFacts) -> None:
         for closing in (CANCEL, None):
             status = written(decide_job(facts(job(stopping()), workload, closing=closing), NOW))
             assert (status.state, status.reason) == (State.CANCELLED, "UserCancelled")
-            assert [(one.outcome, one.charged) for one in status.attempts] == [("CANCELLED", None)]
+            assert [(one.outcome, one.charged) for one in status.attempts] == [("Cancelled", None)]
 
     @pytest.mark.parametrize(("after_grace", "over"), [(59, False), (60, True)])
     def test_an_unreachable_node_is_given_up_60_s_after_the_grace_period(self, after_grace: float, over: bool) -> None:
@@ -310,9 +311,8 @@ class TestStopping:
     def test_a_cancel_stops_and_waits_or_leaves_it_alone(self, stoppable: bool) -> None:
         first = decide_job(facts(job(running(9)), saw(RUNNING, stoppable=stoppable), closing=CANCEL), NOW)
         assert ended(first) == (State.READY, "Stopping")
-        assert first.action is (Action.STOP if stoppable else Action.NONE)
         second = decide_job(facts(job(written(first)), saw(RUNNING, stoppable=stoppable), closing=CANCEL), NOW)
-        assert (second.status is None) is stoppable
+        assert (second == JobDecision(Action.STOP)) is stoppable
         if not stoppable:
             assert ended(second) == (State.CANCELLED, "UserCancelled")
             assert written(second).message == CANCEL.message
@@ -343,9 +343,19 @@ class TestRaces:
         assert ended(second) == (State.ERROR, "Timeout")
 
     def test_gone_then_cancel(self) -> None:
-        lost = decide_job(facts(job(running(9)), GONE, closing=CANCEL), NOW)
-        assert ended(lost) == (State.READY, "RetryBackoff")
-        assert ended(decide_job(facts(job(written(lost)), closing=CANCEL), NOW)) == (State.CANCELLED, "UserCancelled")
+        first = decide_job(facts(job(running(9)), GONE, closing=CANCEL), NOW)
+        assert ended(first) == (State.READY, "Stopping")
+        second = decide_job(facts(job(written(first)), GONE, closing=CANCEL), NOW)
+        assert ended(second) == (State.CANCELLED, "UserCancelled")
+        assert [one.outcome for one in written(second).attempts] == ["Cancelled"]
+
+    def test_a_lost_race_for_the_write_forgets_no_reason(self) -> None:
+        """What is to be stopped is written first, so that a conflict leaves a workload that nobody has touched."""
+        for known in (
+            facts(job(running(99), timeout=60), saw(RUNNING)),
+            facts(job(running(9)), saw(RUNNING), closing=CANCEL),
+        ):
+            assert decide_job(known, NOW).action is Action.NONE
 
     def test_cancel_then_gone(self) -> None:
         first = decide_job(facts(job(running(9)), saw(RUNNING), closing=CANCEL), NOW)
@@ -374,7 +384,13 @@ class TestLaunching:
         started, over = refused(job(retry_attempt=9), 1, Reason.POD_REJECTED, message, NOW)
         assert (started.state, started.attempt, started.workload) == (State.IN_PROGRESS, 1, None)
         assert (over.state, over.reason, over.message) == (State.ERROR, "PodRejected", shortened(message, 1024) or None)
-        assert [(one.outcome, one.reason, one.charged) for one in over.attempts] == [("ERROR", "PodRejected", True)]
+        assert [(one.outcome, one.reason, one.charged) for one in over.attempts] == [("Failed", "PodRejected", True)]
+        again = decide_job(facts(job(started, retry_attempt=9), GONE), NOW)
+        assert (ended(again), again.wake) == ((State.ERROR, "PodRejected"), None)
+
+    def test_what_the_last_attempt_reported_is_not_told_of_the_next(self) -> None:
+        before = JobStatus(attempt=1, progress=JobProgress(percent=90), result={"half": True})
+        assert launched(before, 2, POD, NOW) == running(0, attempt=2)
 
     @pytest.mark.parametrize("message", ["", "exceeded quota: pods"])
     def test_a_quota_charges_nothing(self, message: str) -> None:
