@@ -87,7 +87,7 @@ class Run(RuleBasedStateMachine):
         self.jobs: dict[int, JobRecord] = {}
         self.divided = -1
         self.seconds = 0.0
-        self.ever_cancelled = self.ever_deleted = False
+        self.ever_cancelled = False
         self.launched: set[int] = set()
 
     @initialize(fields=build.specs())
@@ -117,6 +117,8 @@ class Run(RuleBasedStateMachine):
     def divide(self, stage: int) -> None:
         """As the operator does it: everything before is over, and nothing is created twice."""
         assert self.pipeline.spec is not None
+        assert not self.pipeline.spec.suspend
+        assert self.pipeline.spec.cancel is None
         assert all(job.final for job in self.jobs.values())
         assert not any(job.status.state is ERROR and not job.spec.allow_failure for job in self.jobs.values()), (
             "the barrier opened over a failure"
@@ -144,7 +146,6 @@ class Run(RuleBasedStateMachine):
     def delete(self, pick: int, dice: int) -> None:
         if dice == 0:
             del self.jobs[sorted(self.jobs)[pick % len(self.jobs)]]
-            self.ever_deleted = True
 
     @rule(suspend=st.booleans(), fail_fast=st.booleans(), cancel=st.sampled_from([None, None, None, "Now", "Drain"]))
     def edit(self, suspend: bool, fail_fast: bool, cancel: str | None) -> None:
