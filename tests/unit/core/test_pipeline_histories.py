@@ -108,6 +108,8 @@ class Run(RuleBasedStateMachine):
         self.pipeline = replace(self.pipeline, status=decision.status)
         assert legal(old, decision.status)
         assert_times_move_with_statuses(old, decision.status)
+        if decision.status.state is DONE and old.state is not DONE:
+            assert set(self.jobs) == self.launched, "DONE though a job was deleted by hand"
         if old.state in TERMINAL:
             assert decision.status.state is old.state
             assert decision.status.completion_time == old.completion_time
