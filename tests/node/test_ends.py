@@ -49,7 +49,9 @@ def left(shared_kubectl: Kubectl) -> dict[str, Left]:
 def test_an_exit_code_and_the_last_lines_of_the_log_are_told(left: dict[str, Left]) -> None:
     status = left["fails"].status
     assert (status["state"], status["reason"], status["attempt"]) == ("ERROR", "ExitCode", 2)
-    assert [(one["outcome"], one["exitCode"], one["charged"]) for one in status["attempts"]] == [("Failed", 3, True)] * 2
+    assert [(one["outcome"], one["exitCode"], one["charged"]) for one in status["attempts"]] == [
+        ("Failed", 3, True)
+    ] * 2
     for message in (status["message"], status["attempts"][0]["message"]):
         assert "exit code 3" in message
         assert "last words" in message

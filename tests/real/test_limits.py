@@ -112,6 +112,22 @@ def test_b013_one_slot_serves_by_priority_and_then_by_place_in_the_list(
     assert all(end <= begin for end, begin in zip(ends, begins[1:], strict=False)), "two ran at once"
 
 
+def test_b013_the_order_is_the_same_after_a_restart(
+    kubectl: Kubectl, new_operator: Callable[..., OperatorProcess]
+) -> None:
+    closed = new_operator(MAX_RUNNING_JOBS="0")
+    closed.start()
+    jobs = [shell(f"j-{number:02}", priority=100 - number) for number in range(40)]  # more than are looked at at once
+    create_all(kubectl, {"fifo": {"stages": ["s"], "jobs": jobs}})
+    wait_for(lambda: len(jobs_of(kubectl)) == len(jobs), "the division")
+    wait_for_status(kubectl, "tpl/fifo", divided="0")
+    closed.stop()
+    new_operator(MAX_RUNNING_JOBS="1").start()
+    assert wait_all(kubectl) == {"fifo": "DONE"}
+    started = sorted(jobs_of(kubectl), key=lambda job: job["status"]["startTime"])
+    assert [job["spec"]["name"] for job in started] == [job["name"] for job in reversed(jobs)]
+
+
 def test_b013_equal_pipelines_run_in_the_order_of_their_arrival(
     kubectl: Kubectl, new_operator: Callable[..., OperatorProcess]
 ) -> None:

@@ -76,6 +76,11 @@ class JobReconciler:
         if decision.wake is not None:
             tools.work.add_after(Key(Of.JOB, uid), (decision.wake - tools.now()).total_seconds())
 
+    def rank(self, uid: str) -> None:
+        """Put the job into the order if it may start, and do nothing else."""
+        job = self._tools.store.jobs[uid]
+        self._tell_scheduler(job, decide_job(self._facts(job), self._tools.now()))
+
     def _facts(self, job: JobRecord) -> JobFacts:
         tools, settings = self._tools, self._tools.settings()
         pipeline = tools.store.pipelines.get(job.pipeline_uid)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from task_pipeline.api.faults import FieldError, InvalidObject
 from task_pipeline.api.reasons import Reason
+from task_pipeline.api.states import State
 from task_pipeline.controller import revision
 from task_pipeline.controller.frontier import Frontier
 from task_pipeline.controller.jobs import Tools
@@ -64,6 +65,10 @@ class PipelineReconciler:
         if decision.wake is not None:
             tools.work.add_after(Key(Of.PIPELINE, uid), (decision.wake - tools.now()).total_seconds())
         await self._tell(pipeline, decision)
+
+    def rank(self, uid: str) -> None:
+        """Give the Pipeline its place at the gate if it waits there, and do nothing else."""
+        self._facts(self._tools.store.pipelines[uid])
 
     def _close(self, uid: str, decision: PipelineDecision) -> None:
         """Let every job look at itself, once, when something has begun to end them from outside."""
@@ -152,7 +157,7 @@ class PipelineReconciler:
 
         def created(job_hash: str) -> None:
             for passed in frontier.created(job_hash):
-                self._tools.feed.job_may_start(passed)
+                self._offer(passed)
 
         try:
             await self._tools.executor.create_jobs(pipeline, frontier.drafts, created)
@@ -162,6 +167,13 @@ class PipelineReconciler:
             return False
         self._tools.arrivals.divide(pipeline, stage)
         return True
+
+    def _offer(self, job_hash: str) -> None:
+        """Put a job into the order at once: looking at the jobs one by one, the scheduler would meet them in any."""
+        job = self._tools.store.job_by_hash(job_hash)
+        if job is not None and job.status.state is State.READY and not revision.has_begun(job):
+            self._tools.scheduler.offer(job)
+        self._tools.feed.job_may_start(job_hash)
 
     async def _tell(self, pipeline: PipelineRecord, decision: PipelineDecision) -> None:
         if decision.urgency is Urgency.NONE:

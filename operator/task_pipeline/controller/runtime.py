@@ -7,6 +7,7 @@ The runtime knows nothing of kopf: whoever watches Pipelines and PipelineClients
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -69,10 +70,8 @@ class Runtime:
             settings=lambda: settings,
             now=now,
         )
-        self._reconcile = {
-            Of.PIPELINE: PipelineReconciler(tools).reconcile,
-            Of.JOB: JobReconciler(tools).reconcile,
-        }
+        self._of_pipelines, self._of_jobs = PipelineReconciler(tools), JobReconciler(tools)
+        self._reconcile = {Of.PIPELINE: self._of_pipelines.reconcile, Of.JOB: self._of_jobs.reconcile}
         self.pipelines = PipelineSink(feed, self.store)
         self.clients = ClientSink(feed, settings.operator_namespace)
         self.informers = _informers(cluster, feed, self.store, settings.namespaces)
@@ -90,8 +89,18 @@ class Runtime:
 
     def start(self) -> None:
         """Begin to work; to be called once everything has been delivered at least once."""
+        self._rank()
         self._background.append(asyncio.create_task(self._dispatch(), name="dispatch"))
         self.scheduler.start()
+
+    def _rank(self) -> None:
+        """Put all that waits into the order before the first slot is handed out, so that it is the order of before."""
+        arrived = sorted(self.store.pipelines.values(), key=lambda one: (one.created, one.namespace, one.name))
+        places = [(self._of_pipelines.rank, pipeline.uid) for pipeline in arrived]
+        places += [(self._of_jobs.rank, uid) for uid in self.store.jobs]
+        for rank, uid in places:
+            with suppress(Exception):  # whoever looks at it next meets the same fault, and tells it
+                rank(uid)
 
     async def stop(self) -> None:
         """Launch nothing more, let what is in flight end for a few seconds, then end everything."""
