@@ -99,7 +99,8 @@ class Attempt(StatusModel):
     attempt: Positive = Field(description="Number of the attempt, from 1.")
     outcome: Text | None = Field(
         default=None,
-        description="How the attempt ended: DONE, ERROR or CANCELLED; absent while it is being stopped.",
+        description="How the attempt ended: Succeeded, Failed, Timeout, Evicted, Lost or Cancelled; "
+        "absent while it is being stopped.",
     )
     reason: Text | None = Field(default=None, description="Why, as one word; the list is in docs/reasons.md.")
     message: Message | None = Field(default=None, description="Why, as a sentence, or the last lines of the log.")

@@ -51,7 +51,7 @@ def test_legal_names_stay_readable(name: str, job: str, uid: str) -> None:
     child, workload = names(name, job, uid)
     assert_valid(child, workload)
     readable = child[: -HASH_LENGTH - 1]
-    assert clean(job, 16) in readable
+    assert clean(job, 16)[:-1] in readable  # its last character makes room for a letter before a leading digit
     assert workload.startswith(child)
 
 
