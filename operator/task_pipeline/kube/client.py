@@ -13,13 +13,13 @@ import aiohttp
 import msgspec
 import orjson
 
+from task_pipeline.api.group import FIELD_MANAGER
 from task_pipeline.api.objects import ObjectMeta
 from task_pipeline.api.resources import Resource
 from task_pipeline.kube.cluster import Body, Propagation
 from task_pipeline.kube.config import Connection, NoCluster
 from task_pipeline.kube.errors import Unreachable, from_status
 
-FIELD_MANAGER = "task-pipeline"
 WATCH_SECONDS = 290  # the server ends a watch itself; resuming is cheap
 SILENCE_SECONDS = (
     150  # bookmarks come about every minute, on a quiet cluster not always: a longer silence is a dead stream
