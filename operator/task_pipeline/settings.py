@@ -1,35 +1,65 @@
-"""Every setting of the operator: its name, default and meaning, once.
+"""Every setting of the operator: its name, default, meaning and when a change applies, once.
 
-Read from the environment (prefix TASK_PIPELINE_; QUEUE_SIZE and MAX_RUNNING_JOBS also as they stand) and from the YAML
-file that TASK_PIPELINE_CONFIG names. For limits 0 means closed, `unlimited` no limit, and negative is refused.
+Read from flags, from the environment (prefix TASK_PIPELINE_; QUEUE_SIZE and MAX_RUNNING_JOBS also as they stand) and
+from the YAML file that TASK_PIPELINE_CONFIG names; the first of them that has a setting wins. For limits 0 means
+closed, `unlimited` no limit, and negative is refused. Settings marked `Live` change while the operator runs.
 """
 
+import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AliasChoices, BeforeValidator, Field
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    YamlConfigSettingsSource,
 )
 
+from task_pipeline import settings_file
 from task_pipeline.core.deadlines import Timeouts
 from task_pipeline.core.retry import Backoff
 from task_pipeline.core.workload import KindDefaults, PodSecurity
 
 PREFIX = "TASK_PIPELINE_"
+CONFIG = f"{PREFIX}CONFIG"
 UNLIMITED = "unlimited"
+
+T = TypeVar("T")
+AT_ONCE = "at once"
+Live = Annotated[T, AT_ONCE]
 
 
 def _limit(value: object) -> object:
+    if value is None or isinstance(value, bool):  # an empty line in a file must not open a limit
+        raise ValueError(f"has to be a number, or {UNLIMITED}")
     return None if value == UNLIMITED else value
+
+
+def _names(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return json.loads(value)
+    return [name.strip() for name in value.split(",") if name.strip()]
 
 
 Limit = Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_limit)]
 Seconds = Annotated[float, Field(gt=0, le=3_153_600_000)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
+
+
+class WrongSettings(Exception):
+    """Settings that cannot be used; each of `faults` names its place."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = tuple(faults)
 
 
 class Settings(BaseSettings):
@@ -37,42 +67,42 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", populate_by_name=True)
 
-    queue_size: Limit = Field(
+    queue_size: Live[Limit] = Field(
         default=1000,
         validation_alias=AliasChoices("queue_size", f"{PREFIX}QUEUE_SIZE", "QUEUE_SIZE"),
         description="How many READY jobs of open stages may be enqueued. 0: closed; unlimited: no limit.",
     )
-    max_running_jobs: Limit = Field(
+    max_running_jobs: Live[Limit] = Field(
         default=100,
         validation_alias=AliasChoices("max_running_jobs", f"{PREFIX}MAX_RUNNING_JOBS", "MAX_RUNNING_JOBS"),
         description="How many jobs may be IN PROGRESS at once. 0: closed; unlimited: no limit.",
     )
-    retry_backoff: Annotated[float, Field(ge=0, le=86_400)] = Field(
+    retry_backoff: Live[Annotated[float, Field(ge=0, le=86_400)]] = Field(
         default=10.0, description="Seconds before the first retry. 0: retry at once."
     )
-    retry_backoff_factor: Annotated[float, Field(ge=1, le=100)] = Field(
+    retry_backoff_factor: Live[Annotated[float, Field(ge=1, le=100)]] = Field(
         default=2.0, description="Each further pause is this many times as long."
     )
-    retry_backoff_limit: Annotated[float, Field(ge=0, le=86_400)] = Field(
+    retry_backoff_limit: Live[Annotated[float, Field(ge=0, le=86_400)]] = Field(
         default=300.0, description="No pause is longer than this, in seconds."
     )
-    retry_backoff_jitter: Annotated[float, Field(ge=0, le=1)] = Field(
+    retry_backoff_jitter: Live[Annotated[float, Field(ge=0, le=1)]] = Field(
         default=0.2, description="Share by which pauses are spread; 0.2 is 20 %."
     )
-    timeout: Seconds = Field(default=86_400.0, description="Seconds an attempt may take if its job names none.")
-    start_timeout: Seconds = Field(
+    timeout: Live[Seconds] = Field(default=86_400.0, description="Seconds an attempt may take if its job names none.")
+    start_timeout: Live[Seconds] = Field(
         default=600.0,
         description="Seconds a launched attempt may take to begin to run if its job names none.",
     )
-    ttl_seconds_after_finished: Annotated[float, Field(ge=0)] = Field(
+    ttl_seconds_after_finished: Live[Annotated[float, Field(ge=0)]] = Field(
         default=604_800.0, description="Seconds after which the children of a finished Pipeline are removed."
     )
-    shell_image: str | None = Field(default=None, description="Image of Shell jobs that name none.")
-    pod_security: PodSecurity = Field(
+    shell_image: Live[str | None] = Field(default=None, description="Image of Shell jobs that name none.")
+    pod_security: Live[PodSecurity] = Field(
         default=PodSecurity.BASELINE,
         description="baseline, or restricted: also non-root and no capabilities.",
     )
-    namespaces: tuple[str, ...] = Field(default=(), description="The namespaces to watch; empty: all of them.")
+    namespaces: Names = Field(default=(), description="The namespaces to watch; empty: all of them.")
     operator_namespace: str = Field(
         default="task-pipeline",
         min_length=1,
@@ -88,7 +118,11 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=256)] = Field(
         default=32, description="How many objects are worked on at once, and connections for writes."
     )
-    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Log level.")
+    log_level: Live[str] = Field(
+        default="INFO",
+        pattern="^(DEBUG|INFO|WARNING|ERROR)$",
+        description="The least that is logged: DEBUG, INFO, WARNING or ERROR.",
+    )
 
     @property
     def backoff(self) -> Backoff:
@@ -116,8 +150,34 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments beat the environment, the environment beats the file."""
-        file = os.environ.get(f"{PREFIX}CONFIG")
-        if file is None:
+        """Arguments beat the environment, the environment beats the file; flags come before all. Raises WrongFile."""
+        path = config_path()
+        if path is None:
             return init_settings, env_settings
-        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=file)
+        return init_settings, env_settings, InitSettingsSource(settings_cls, settings_file.values(path))
+
+
+def config_path() -> Path | None:
+    """The YAML file with settings, if one is named."""
+    named = os.environ.get(CONFIG)
+    return Path(named).expanduser() if named else None
+
+
+def variables(name: str) -> tuple[str, ...]:
+    """The environment variables that give the setting `name`."""
+    alias = Settings.model_fields[name].validation_alias
+    choices = alias.choices if isinstance(alias, AliasChoices) else [PREFIX + name.upper()]
+    return tuple(choice for choice in choices if isinstance(choice, str) and choice.isupper())
+
+
+def is_live(field: FieldInfo) -> bool:
+    """Whether a change of the setting applies while the operator runs."""
+    return AT_ONCE in field.metadata
+
+
+def take_over(in_force: Settings, wanted: Settings) -> tuple[Settings, Mapping[str, Any]]:
+    """The settings from now on, and those by name that have to wait for the next start of the operator."""
+    live = {name: getattr(wanted, name) for name, field in Settings.model_fields.items() if is_live(field)}
+    settings = in_force.model_copy(update=live)
+    waiting = {name: value for name, value in wanted if getattr(settings, name) != value}
+    return settings, waiting
