@@ -9,24 +9,24 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import click
 import msgspec
-import pydantic
 import uvloop
 
 from task_pipeline import __version__
 from task_pipeline.api.resources import PIPELINE_CLIENTS, PIPELINE_JOBS, PIPELINES, Resource
 from task_pipeline.cache.convert import PipelineClientView, PipelineView
 from task_pipeline.controller.runtime import Runtime
+from task_pipeline.entrypoints import flags
 from task_pipeline.kube.client import HttpCluster
 from task_pipeline.kube.config import Connection, NoCluster, connect
 from task_pipeline.kube.errors import KubeError, NotFound
 from task_pipeline.observability import logs
-from task_pipeline.settings import Settings
+from task_pipeline.settings import Settings, WrongSettings, config_path
+from task_pipeline.settings_watch import SettingsWatch
 from task_pipeline.watch.ghosts import GhostHunter
 from task_pipeline.watch.shell import Delivery, KopfThread
 
@@ -36,37 +36,44 @@ KOPF_SECONDS = 2.0  # kopf's share of the time to stop; the process is gone 5 s 
 LONGEST_PAUSE = 10.0
 
 
-@click.command(help="Run the task-pipeline operator. Settings: docs/settings.md.")
-@click.version_option(__version__)
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run until told to stop; exit code 0 after SIGTERM, 2 for wrong settings, 1 for anything else."""
+    load = flags.loader(sys.argv[1:] if arguments is None else arguments)
     try:
-        settings = Settings()
-    except pydantic.ValidationError as error:
-        click.echo(f"wrong settings:\n{_plain(error)}", err=True)
-        sys.exit(2)
+        settings = load()
+    except WrongSettings as error:
+        flags.leave_wrong(error.faults)
     logs.set_up(settings.log_level)
     try:
-        uvloop.run(_main(settings))
+        uvloop.run(_main(settings, load))
     except NoCluster as error:
-        click.echo(f"task-pipeline-operator: {error}", err=True)
+        print(f"{flags.PROGRAM}: {error}", file=sys.stderr)
         sys.exit(2)
 
 
-async def _main(settings: Settings) -> None:
+async def _main(settings: Settings, load: Callable[[], Settings]) -> None:
     stop = _stop_on_signals()
     connection = await connect(settings.kubeconfig, dict(os.environ))
     log.info("task-pipeline %s, API server %s", __version__, connection.server)
     async with HttpCluster(connection, connections=settings.workers) as cluster:
-        fault = await run(connection, cluster, settings, stop)
+        fault = await run(connection, cluster, settings, load, stop)
     if fault is not None:
         log.error("the operator could not go on and has to be started again: %s", fault)
         sys.exit(1)
     log.info("stopped")
 
 
-async def run(connection: Connection, cluster: HttpCluster, settings: Settings, stop: asyncio.Event) -> str | None:
-    """The operator from start to stop; returns why it had to end by itself, None when it was told to."""
+async def run(
+    connection: Connection,
+    cluster: HttpCluster,
+    settings: Settings,
+    load: Callable[[], Settings],
+    stop: asyncio.Event,
+) -> str | None:
+    """The operator from start to stop; returns why it had to end by itself, None when it was told to.
+
+    `load` reads the settings again when their file has changed.
+    """
     runtime = Runtime(cluster, settings)
     if not await _until_stop(_first_lists(cluster, settings, runtime), stop):
         await runtime.stop()
@@ -81,15 +88,31 @@ async def run(connection: Connection, cluster: HttpCluster, settings: Settings, 
     )
     kopf_thread.start()
     runtime.start()
+    watch = _settings_watch(settings, load, runtime)
     log.info("working: %d Pipelines, %d jobs known", len(runtime.store.pipelines), len(runtime.store.jobs))
     await _until_stop(runtime.died(), stop)
     fault = runtime.fault()
     log.info("stopping: nothing more is launched; what runs goes on")
+    if watch is not None:
+        watch.cancel()
     await runtime.stop()
     for hunter in hunters.values():
         hunter.stop()
     await kopf_thread.stop(KOPF_SECONDS)
     return fault
+
+
+def _settings_watch(settings: Settings, load: Callable[[], Settings], runtime: Runtime) -> asyncio.Task[None] | None:
+    """What takes over changes of the settings file; None without such a file."""
+    path = config_path()
+    if path is None:
+        return None
+
+    def changed(new: Settings) -> None:
+        logging.getLogger().setLevel(new.log_level)
+        runtime.settings_changed(new)
+
+    return asyncio.create_task(SettingsWatch(path, settings, load, changed).run(), name="settings")
 
 
 async def _until_stop(work: Any, stop: asyncio.Event) -> bool:
@@ -219,10 +242,6 @@ def _stop_on_signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop_or_leave)
     return stop
-
-
-def _plain(error: pydantic.ValidationError) -> str:
-    return "\n".join(f"  {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors())
 
 
 if __name__ == "__main__":
