@@ -8,13 +8,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import AliasChoices
-from pydantic.fields import FieldInfo
-
 from task_pipeline.api.pages import HINT
 from task_pipeline.core.workload import JobKind
 from task_pipeline.kinds.registry import BUILT_IN
-from task_pipeline.settings import PREFIX, Settings
+from task_pipeline.settings import AT_ONCE, CONFIG, Settings, is_live, variables
 
 # Settings that are read and checked, but that nothing acts on yet; a test fails when one of them is used.
 WITHOUT_EFFECT = frozenset({"ttl_seconds_after_finished"})
@@ -23,20 +20,30 @@ Schema = Mapping[str, Any]
 
 
 def settings_page() -> str:
-    """docs/settings.md: every setting with its variable, values, default and meaning."""
+    """docs/settings.md: every setting with its variable, values, default, meaning and when a change applies."""
     properties = Settings.model_json_schema()["properties"]
     body = [
-        "Settings are read once, at the start, from environment variables. A wrong one stops the operator with exit",
-        "code 2 and a line for each fault. A limit of 0 is closed, a negative one is refused.",
-        'Lists are written as JSON, such as `["team-a", "team-b"]`.',
+        "A setting is a flag, an environment variable, or a line of a YAML file: `TASK_PIPELINE_QUEUE_SIZE` in the",
+        "table is also the flag `--queue-size` and the line `queue_size: 1000`, and so are the others. The variable",
+        f"`{CONFIG}` names the file. A flag beats a variable, a variable beats the file. Where the table",
+        "has two variables, the last one wins.",
         "",
-        "| Variable | Values | Default | Meaning |",
-        "|---|---|---|---|",
+        "At the start, a wrong setting stops the operator with exit code 2 and a line for each fault. Flags and",
+        "variables are read at the start, the file also whenever it changes. The table says which settings then apply",
+        "at once; the others wait for the next start. See [how to change them](operations.md#change-settings).",
+        "",
+        "A limit of 0 is closed, a negative one is refused, `unlimited` is no limit. Lists are names with commas",
+        "between, such as `team-a,team-b`, or JSON; in the file also YAML lists.",
+        "",
+        "| Variable | Values | Default | A change applies | Meaning |",
+        "|---|---|---|---|---|",
     ]
     for name, field in Settings.model_fields.items():
         schema = {**properties[name], "$defs": Settings.model_json_schema().get("$defs", {})}
         meaning = (field.description or "") + (" Without effect so far." if name in WITHOUT_EFFECT else "")
-        body.append(_row(_variables(name, field), _values(schema), _default(field.get_default()), meaning))
+        names = ", ".join(f"`{variable}`" for variable in variables(name))
+        applies = AT_ONCE if is_live(field) else "at the next start"
+        body.append(_row(names, _values(schema), _default(field.get_default()), applies, meaning))
     return _page("Settings", "task_pipeline.settings", body)
 
 
@@ -66,12 +73,6 @@ def _page(title: str, source: str, body: Iterable[str]) -> str:
 
 def _row(*cells: str) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def _variables(name: str, field: FieldInfo) -> str:
-    alias = field.validation_alias
-    choices = alias.choices if isinstance(alias, AliasChoices) else [PREFIX + name.upper()]
-    return ", ".join(f"`{choice}`" for choice in choices if str(choice).isupper())
 
 
 def _default(value: Any) -> str:
