@@ -4,6 +4,8 @@ Rule: nothing here decides. Defaults of a job are applied in memory (`effective_
 the schema has none inside `jobs[]`, because GitOps diff tools treat that list as one value.
 """
 
+from collections import Counter
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field
@@ -172,6 +174,12 @@ class PipelineSpec(Model):
         "Delete: the Pipeline goes too; if Git still holds it, it will be created and run again.",
     )
     rerun: Rerun | None = Field(default=None, description="Asks for another run of a finished Pipeline.")
+
+    @cached_property
+    def stage_totals(self) -> tuple[int, ...]:
+        """How many jobs each stage has, in the order of the stages."""
+        count = Counter(job.stage for job in self.jobs)
+        return tuple(count[stage] for stage in self.stages)
 
 
 class StageStatus(StatusModel):

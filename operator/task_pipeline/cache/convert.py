@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 from msgspec import field
+from msgspec.structs import replace
 
 from task_pipeline.api.decode import InvalidObject, decode_client_spec, decode_pipeline_spec
 from task_pipeline.api.group import LABEL_JOB_HASH, LABEL_PIPELINE_UID
@@ -11,6 +12,7 @@ from task_pipeline.api.objects import ObjectMeta, View
 from task_pipeline.api.pipeline import PipelineSpec
 from task_pipeline.core.records import (
     ClientRecord,
+    ClientStatus,
     JobRecord,
     PipelineJobView,
     PipelineRecord,
@@ -29,6 +31,7 @@ class PipelineView(View, frozen=True):
 class PipelineClientView(View, frozen=True):
     metadata: ObjectMeta
     spec: dict[str, Any] = field(default_factory=dict)
+    status: ClientStatus = ClientStatus()
 
 
 def pipeline_record(view: PipelineView, known: PipelineRecord | None) -> PipelineRecord:
@@ -81,15 +84,19 @@ def job_record(view: PipelineJobView) -> JobRecord:
 def client_record(view: PipelineClientView) -> ClientRecord:
     """The record of a PipelineClient; one with an invalid spec allows nothing."""
     meta = view.metadata
-    base = ClientRecord(name=meta.name, uid=meta.uid, rv=int(meta.resource_version), valid=False)
-    try:
-        spec = decode_client_spec(view.spec)
-    except InvalidObject:
-        return base
-    return ClientRecord(
+    base = ClientRecord(
         name=meta.name,
         uid=meta.uid,
-        rv=base.rv,
+        rv=int(meta.resource_version),
+        generation=meta.generation,
+        status=view.status,
+    )
+    try:
+        spec = decode_client_spec(view.spec)
+    except InvalidObject as error:
+        return replace(base, fault=str(error))
+    return replace(
+        base,
         priority=spec.priority,
         max_running_jobs=spec.max_running_jobs,
         queue_size=spec.queue_size,
@@ -97,4 +104,5 @@ def client_record(view: PipelineClientView) -> ClientRecord:
         suspend=spec.suspend,
         highest_priority=spec.highest_priority,
         allowed_kinds=None if spec.allowed_kinds is None else frozenset(spec.allowed_kinds),
+        max_wait_seconds=spec.max_wait_seconds,
     )

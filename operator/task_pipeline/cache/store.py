@@ -8,8 +8,6 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from task_pipeline.api.objects import PodView, WorkloadView
-from task_pipeline.api.reasons import Reason
-from task_pipeline.api.states import State
 from task_pipeline.core.records import ClientRecord, JobRecord, PipelineRecord
 from task_pipeline.core.rollup import Tally
 
@@ -23,7 +21,6 @@ class Store:
         self.pipelines: dict[str, PipelineRecord] = {}
         self.jobs: dict[str, JobRecord] = {}
         self.clients: dict[str, ClientRecord] = {}
-        self.enqueued = 0  # READY jobs of open stages
         self._job_by_hash: dict[str, str] = {}
         self._jobs_of: dict[str, set[str]] = {}
         self._tallies: dict[tuple[str, int], Tally] = {}
@@ -143,8 +140,6 @@ class Store:
 
     def _count(self, job: JobRecord, step: int) -> None:
         self._tallies.setdefault((job.pipeline_uid, job.spec.run), Tally()).count(job, step)
-        if job.status.state is State.READY and job.status.reason != Reason.STOPPING:
-            self.enqueued += step
 
     def _forget_tallies(self, pipeline_uid: str) -> None:
         for key in [key for key in self._tallies if key[0] == pipeline_uid]:

@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 from task_pipeline.api.times import format_time
 from task_pipeline.cache.store import Store
-from task_pipeline.controller.frontier import Frontier
-from task_pipeline.core.records import JobRecord, PipelineRecord
+from task_pipeline.core.records import PipelineRecord
 
 
 class _Division(NamedTuple):
@@ -30,7 +29,6 @@ class Arrivals:
         self._now = now
         self._accepted: dict[str, str] = {}
         self._divided: dict[str, _Division] = {}
-        self._frontiers: dict[str, Frontier] = {}
 
     def accepted(self, uid: str) -> str:
         """The Pipeline's acceptedTime: the recorded one, or the time at which this was first asked."""
@@ -59,26 +57,12 @@ class Arrivals:
     def undo(self, pipeline: PipelineRecord) -> None:
         """The PipelineJobs that exist were made for an older spec: the Pipeline is to be divided again."""
         self._divided[pipeline.uid] = _Division(pipeline.run, -1, -1)
-        self._frontiers.pop(pipeline.uid, None)
-
-    def begin(self, pipeline: PipelineRecord, frontier: Frontier) -> None:
-        """The PipelineJobs of a stage are being created, as `frontier` tells."""
-        self._frontiers[pipeline.uid] = frontier
 
     def divide(self, pipeline: PipelineRecord, index: int) -> None:
         """All PipelineJobs of stage `index` have been created."""
         self._divided[pipeline.uid] = _Division(pipeline.run, index, pipeline.generation)
-        self._frontiers.pop(pipeline.uid, None)
-
-    def may_start(self, job: JobRecord, pipeline: PipelineRecord) -> bool:
-        """Whether all jobs of the same stage that rank before this one exist."""
-        if self.divided(pipeline) >= job.spec.stage_index:
-            return True
-        frontier = self._frontiers.get(pipeline.uid)
-        return frontier is not None and frontier.has_passed(job.hash)
 
     def forget(self, uid: str) -> None:
         """The Pipeline is gone."""
         self._accepted.pop(uid, None)
         self._divided.pop(uid, None)
-        self._frontiers.pop(uid, None)

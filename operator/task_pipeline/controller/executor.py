@@ -46,19 +46,15 @@ class Executor:
         self._store = store
         self._feed = feed
 
-    async def create_jobs(
-        self, pipeline: PipelineRecord, drafts: list[dict[str, Any]], created: Callable[[str], None]
-    ) -> None:
-        """Create the PipelineJobs that do not exist yet; one that exists is adopted if this Pipeline owns it.
-
-        `created` is called with the hash of each that exists.
+    async def create_jobs(self, pipeline: PipelineRecord, drafts: list[dict[str, Any]]) -> None:
+        """Create the PipelineJobs that do not exist yet, the first to run first; one that exists is adopted if this
+        Pipeline owns it.
         """
 
         async def create(draft: dict[str, Any]) -> None:
             await self._create_job(pipeline, draft)
-            created(draft["metadata"]["labels"][LABEL_JOB_HASH])
 
-        await _at_once(create, drafts)
+        await _at_once(create, sorted(drafts, key=lambda draft: (draft["spec"]["priority"], draft["spec"]["index"])))
 
     async def remove_jobs(self, jobs: list[JobRecord]) -> None:
         """Delete PipelineJobs of which nothing was launched; once deleted, they count for nothing any more."""

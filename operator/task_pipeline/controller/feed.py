@@ -5,6 +5,7 @@ keys into the work queue. Nothing is decided here.
 """
 
 import logging
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from task_pipeline.api.group import ANNOTATION_ATTEMPT, LABEL_JOB_HASH
@@ -18,7 +19,7 @@ from task_pipeline.cache.convert import (
 )
 from task_pipeline.cache.store import Store
 from task_pipeline.controller.scheduler import Scheduler
-from task_pipeline.controller.workqueue import Key, Of, WorkQueue
+from task_pipeline.controller.workqueue import Key, Of, Urgency, WorkQueue
 from task_pipeline.core.records import ClientRecord, JobRecord, PipelineJobView, PipelineRecord
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,9 @@ class Feed:
         self._store = store
         self._scheduler = scheduler
         self._work = work
-        self._lingering: dict[str, str] = {}  # hash -> UID of PipelineJobs that are gone while a pod of theirs runs on
+        self._lingering: set[str] = set()  # hashes of PipelineJobs that are gone while a pod of theirs runs on
+        self.stage_over: Callable[[str], None] = lambda pipeline_uid: None
+        """Called when no job of a stage is unfinished any more, before the slot goes to another."""
 
     def pipeline(self, record: PipelineRecord) -> None:
         """A Pipeline exists and looks like this."""
@@ -49,6 +52,7 @@ class Feed:
         if self._store.drop_pipeline(uid) is None:
             return
         self._scheduler.leave(uid)
+        self._scheduler.unexpect(uid)
         self._work.add(Key(Of.PIPELINE, uid))
         self.wake_jobs(uid)
 
@@ -61,17 +65,21 @@ class Feed:
         self._work.add(Key(Of.JOB, record.uid))
         if before is None or before.status.state is not record.status.state or record.final:
             self._work.add(Key(Of.PIPELINE, record.pipeline_uid))
+            self._tell_if_stage_over(record)
+        elif before.status.reason != record.status.reason and record.waiting:
+            self._work.add(Key(Of.PIPELINE, record.pipeline_uid), Urgency.LOW)
 
-    def job_may_start(self, job_hash: str) -> None:
-        """All that a PipelineJob had to wait for while its stage was being divided exists."""
-        self._wake_owner(job_hash)
+    def _tell_if_stage_over(self, record: JobRecord) -> None:
+        stage = self._store.tally(record.pipeline_uid, record.spec.run).stage(record.spec.stage_index)
+        if record.final and stage.unfinished == 0 and record.pipeline_uid in self._store.pipelines:
+            self.stage_over(record.pipeline_uid)
 
     def job_gone(self, uid: str) -> None:
         """A PipelineJob does not exist any more."""
         record = self._store.drop_job(uid)
         if record is None:
             return
-        self._lingering[record.hash] = uid
+        self._lingering.add(record.hash)
         self._free_if_over(record.hash)
         self._work.add(Key(Of.JOB, uid))
         self._work.add(Key(Of.PIPELINE, record.pipeline_uid))
@@ -97,8 +105,9 @@ class Feed:
         if known is not None and known.uid == record.uid and known.rv >= record.rv:
             return
         self._store.clients[record.name] = record
-        self._scheduler.client_changed(record.name)
-        self._wake_invalid(record.name)
+        if known is None or known.uid != record.uid or known.generation != record.generation:
+            self._scheduler.client_changed(record.name)
+            self._wake_invalid(record.name)
 
     def client_gone(self, uid: str) -> None:
         """A PipelineClient does not exist any more."""
@@ -110,13 +119,12 @@ class Feed:
 
     def _free_if_over(self, job_hash: str) -> None:
         """A job that does not exist any more keeps its slot as long as a pod of it runs."""
-        uid = self._lingering.get(job_hash)
-        if uid is None:
+        if job_hash not in self._lingering:
             return
         pods = (view for view in self._store.workloads_of(job_hash) if isinstance(view, PodView))
         if not any(pod.status.phase in ("Pending", "Running") for pod in pods):
-            del self._lingering[job_hash]
-            self._scheduler.job_gone(uid)
+            self._lingering.discard(job_hash)
+            self._scheduler.job_gone(job_hash)
 
     def wake_jobs(self, pipeline_uid: str) -> None:
         """The jobs of a Pipeline have to look at themselves."""

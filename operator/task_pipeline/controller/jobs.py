@@ -8,7 +8,6 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from task_pipeline.api.objects import PodView, WorkloadView
-from task_pipeline.api.reasons import Reason
 from task_pipeline.api.states import State
 from task_pipeline.backends.kube import BY_KIND, RESOURCE_OF, KubeBackend, outlives_its_job
 from task_pipeline.cache.store import Store
@@ -20,8 +19,8 @@ from task_pipeline.controller.scheduler import Scheduler
 from task_pipeline.controller.workqueue import Key, Of, WorkQueue
 from task_pipeline.core import closing
 from task_pipeline.core.job_decision import Action, JobDecision, JobFacts, WorkloadFacts, decide_job
+from task_pipeline.core.messages import STATUS_LENGTH, shortened
 from task_pipeline.core.records import JobRecord, JobStatus, PipelineRecord, WorkloadRef
-from task_pipeline.core.rollup import stage_totals
 from task_pipeline.core.stages import judge
 from task_pipeline.core.workload import Observation, Phase
 from task_pipeline.kinds import registry
@@ -89,8 +88,10 @@ class JobReconciler:
             workload=self._workload(job),
             closing=None if pipeline is None else self._closing(job, pipeline),
             orphaned=pipeline is None and self._is_left_behind(job),
-            held=pipeline is None or (pipeline.spec is not None and pipeline.spec.suspend),
+            alone=pipeline is None,
+            suspended=pipeline is not None and pipeline.spec is not None and pipeline.spec.suspend,
             admitted=tools.scheduler.has_slot(job),
+            wait=tools.scheduler.teller.granted(job.hash),
             timeouts=settings.timeouts,
             backoff=settings.backoff,
         )
@@ -109,12 +110,12 @@ class JobReconciler:
         if pipeline.spec is None:
             return None
         tally = self._tools.store.tally(pipeline.uid, pipeline.run)
-        barrier = judge(stage_totals(pipeline.spec), self._tools.arrivals.divided(pipeline), tally)
+        barrier = judge(pipeline.spec.stage_totals, self._tools.arrivals.divided(pipeline), tally)
         return closing.of_job(job, pipeline, barrier, self._tools.now())
 
     def _workload(self, job: JobRecord) -> WorkloadFacts:
         reference = job.status.workload
-        if reference is None or (job.status.state is not State.IN_PROGRESS and job.status.reason != Reason.STOPPING):
+        if reference is None or not job.holds_slot:
             return WorkloadFacts(gone=reference is None)
         stoppable = not outlives_its_job(BY_KIND[reference.kind])
         found = self._live.pop(job.uid, None)
@@ -134,14 +135,10 @@ class JobReconciler:
         return found[0].observe(view, self._tools.store.pods_below(job.hash, view.metadata.uid))
 
     def _tell_scheduler(self, job: JobRecord, decision: JobDecision) -> None:
-        if decision.eligible and self._may_start(job):
-            self._tools.scheduler.offer(job)
+        if decision.eligible or decision.held:
+            self._tools.scheduler.offer(job, held=decision.held)
         elif decision.action is not Action.LAUNCH:
             self._tools.scheduler.withdraw(job)
-
-    def _may_start(self, job: JobRecord) -> bool:
-        pipeline = self._tools.store.pipelines.get(job.pipeline_uid)
-        return pipeline is not None and self._tools.arrivals.may_start(job, pipeline)
 
     async def _act(self, job: JobRecord, decision: JobDecision) -> None:
         match decision.action:
@@ -224,7 +221,7 @@ class JobReconciler:
         if status.state is not State.ERROR or reference is None or not _wants_rollback(job, reference):
             return status
         done = await self._tools.backend.roll_back(job.namespace, reference.name, reference.uid)
-        return replace(status, message=f"{status.message or status.reason}; {done}"[:1024])
+        return replace(status, message=shortened(f"{status.message or status.reason}; {done}", STATUS_LENGTH))
 
 
 def _still_runs(pod: PodView) -> bool:

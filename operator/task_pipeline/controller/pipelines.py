@@ -7,16 +7,15 @@ from dataclasses import dataclass, replace
 
 from task_pipeline.api.faults import FieldError, InvalidObject
 from task_pipeline.api.reasons import Reason
-from task_pipeline.api.states import State
 from task_pipeline.controller import revision
-from task_pipeline.controller.frontier import Frontier
 from task_pipeline.controller.jobs import Tools
 from task_pipeline.controller.workqueue import Key, Of
 from task_pipeline.core.clients import refusal
 from task_pipeline.core.divider import drafts
 from task_pipeline.core.pipeline_decision import PipelineDecision, PipelineFacts, Urgency, decide_pipeline
 from task_pipeline.core.records import PipelineRecord
-from task_pipeline.core.rollup import Tally, stage_totals
+from task_pipeline.core.rollup import Tally
+from task_pipeline.core.waiting import Wait, wait_for
 from task_pipeline.kinds import registry
 from task_pipeline.kube.errors import Forbidden
 
@@ -27,6 +26,17 @@ BETWEEN = 0.3  # seconds between two writes of one Pipeline, at least
 LAZY = 5.0  # seconds between two writes that only count
 COST_FACTOR = 20  # and at least so many times as long as the last write took
 NAMESPACE_PAUSE = 30.0
+
+_NEAREST_FIRST = (
+    Reason.GLOBAL_LIMIT,
+    Reason.QUEUED,
+    Reason.CLIENT_LIMIT,
+    Reason.QUEUE_FULL,
+    Reason.CLIENT_QUEUE_FULL,
+    Reason.QUOTA_EXCEEDED,
+    Reason.RETRY_BACKOFF,
+    Reason.CLIENT_SUSPENDED,
+)
 
 
 @dataclass(slots=True)
@@ -61,14 +71,18 @@ class PipelineReconciler:
                 return
             pipeline = tools.store.pipelines.get(uid, pipeline)
             decision = decide_pipeline(self._facts(pipeline), tools.now())
+        tools.scheduler.unexpect(uid)
         self._close(uid, decision)
         if decision.wake is not None:
             tools.work.add_after(Key(Of.PIPELINE, uid), (decision.wake - tools.now()).total_seconds())
         await self._tell(pipeline, decision)
 
     def rank(self, uid: str) -> None:
-        """Give the Pipeline its place at the gate if it waits there, and do nothing else."""
-        self._facts(self._tools.store.pipelines[uid])
+        """Give the Pipeline, or the jobs of the stage that it opens now, their places, and do nothing else."""
+        pipeline = self._tools.store.pipelines[uid]
+        decision = decide_pipeline(self._facts(pipeline), self._tools.now())
+        if decision.divide is not None:
+            self._tools.scheduler.expect(pipeline, decision.divide)
 
     def _close(self, uid: str, decision: PipelineDecision) -> None:
         """Let every job look at itself, once, when something has begun to end them from outside."""
@@ -113,20 +127,32 @@ class PipelineReconciler:
             faults=faults,
             refusal=refused,
             fits=False,
+            wait=Wait(Reason.QUEUED, None),
             accepted=tools.arrivals.accepted(pipeline.uid),
             divided=tools.arrivals.divided(pipeline),
         )
-        if faults is None and refused is None and facts.divided < 0 and not pipeline.final and _wants_in(pipeline):
-            return replace(facts, fits=self._ask(pipeline))
+        asks = untouched and facts.divided < 0 and not pipeline.final and _wants_in(pipeline)
+        if faults is None and refused is None and asks:
+            fits = tools.scheduler.ask(pipeline)
+            return replace(facts, fits=fits, wait=facts.wait if fits else self._wait_outside(pipeline))
         tools.scheduler.leave(pipeline.uid)
-        return facts
+        return replace(facts, wait=self._wait_inside(pipeline, tally))
 
-    def _ask(self, pipeline: PipelineRecord) -> bool:
-        spec = pipeline.spec
-        assert spec is not None
-        first = next(name for name, total in zip(spec.stages, stage_totals(spec), strict=True) if total)
-        priorities = [job.effective_priority for job in spec.jobs if job.stage == first]
-        return self._tools.scheduler.ask(pipeline, len(priorities), min(priorities))
+    def _wait_outside(self, pipeline: PipelineRecord) -> Wait:
+        """Why a Pipeline that is not divided waits: what it told already, until it may tell something else."""
+        scheduler = self._tools.scheduler
+        granted = scheduler.teller.granted(pipeline.uid)
+        if granted is not None:
+            return granted
+        return _told(pipeline) or scheduler.wait(pipeline.uid)
+
+    def _wait_inside(self, pipeline: PipelineRecord, tally: Tally) -> Wait:
+        """Why a divided Pipeline waits: for what the job waits for that is nearest to its start."""
+        reason = next((reason for reason in _NEAREST_FIRST if tally.waits.get(reason)), Reason.QUEUED)
+        told = _told(pipeline)
+        if pipeline.spec is None or (told is not None and told.reason is reason):
+            return told or Wait(reason, None)
+        return wait_for(self._tools.scheduler.queue, pipeline.spec.client_id, reason)
 
     def _faults_of(self, pipeline: PipelineRecord) -> str | None:
         """Every fault of the spec as one text, judged once per generation; None when it is fine or has started."""
@@ -152,28 +178,18 @@ class PipelineReconciler:
 
     async def _divide(self, pipeline: PipelineRecord, stage: int) -> bool:
         """Create the PipelineJobs of a stage; False when the namespace does not take any (it is being deleted)."""
-        frontier = Frontier(drafts(pipeline, stage))
-        self._tools.arrivals.begin(pipeline, frontier)
-
-        def created(job_hash: str) -> None:
-            for passed in frontier.created(job_hash):
-                self._offer(passed)
-
+        self._tools.scheduler.expect(pipeline, stage)
         try:
-            await self._tools.executor.create_jobs(pipeline, frontier.drafts, created)
-        except Forbidden as error:
+            await self._tools.executor.create_jobs(pipeline, drafts(pipeline, stage))
+        except BaseException as error:
+            self._tools.scheduler.unexpect(pipeline.uid)
+            if not isinstance(error, Forbidden):
+                raise
             log.warning("pipeline %s/%s: %s", pipeline.namespace, pipeline.name, error.message)
             self._tools.work.add_after(Key(Of.PIPELINE, pipeline.uid), NAMESPACE_PAUSE)
             return False
         self._tools.arrivals.divide(pipeline, stage)
         return True
-
-    def _offer(self, job_hash: str) -> None:
-        """Put a job into the order at once: looking at the jobs one by one, the scheduler would meet them in any."""
-        job = self._tools.store.job_by_hash(job_hash)
-        if job is not None and job.status.state is State.READY and not revision.has_begun(job):
-            self._tools.scheduler.offer(job)
-        self._tools.feed.job_may_start(job_hash)
 
     async def _tell(self, pipeline: PipelineRecord, decision: PipelineDecision) -> None:
         if decision.urgency is Urgency.NONE:
@@ -183,6 +199,9 @@ class PipelineReconciler:
         wait = _due(pace, decision.urgency) - clock()
         if wait > 0:
             self._tools.work.add_after(Key(Of.PIPELINE, pipeline.uid), wait)
+            return
+        if decision.urgency is Urgency.WAIT and not self._tools.scheduler.teller.spend():
+            self._tools.work.add_after(Key(Of.PIPELINE, pipeline.uid), LAZY)
             return
         began = clock()
         await self._tools.executor.pipeline_status(pipeline, decision.status)
@@ -196,6 +215,13 @@ class PipelineReconciler:
         self._closing.discard(uid)
         self._tools.arrivals.forget(uid)
         self._tools.work.forget(Key(Of.PIPELINE, uid))
+
+
+def _told(pipeline: PipelineRecord) -> Wait | None:
+    """The reason for its wait that an accepted Pipeline gives."""
+    status = pipeline.status
+    reason = next((reason for reason in _NEAREST_FIRST if reason == status.reason), None)
+    return None if reason is None or status.accepted_time is None else Wait(reason, status.message)
 
 
 def _wants_in(pipeline: PipelineRecord) -> bool:

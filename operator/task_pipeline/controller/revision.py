@@ -14,15 +14,13 @@ from task_pipeline.api.group import LABEL_JOB_HASH
 from task_pipeline.api.reasons import Reason
 from task_pipeline.core.divider import drafts
 from task_pipeline.core.records import JobRecord, PipelineJobSpecView, PipelineRecord
-from task_pipeline.core.rollup import stage_totals
 
 
 def wanted(pipeline: PipelineRecord) -> dict[str, PipelineJobSpecView]:
     """The specs of the PipelineJobs of the first stage that has any, by their hashes; {} without a spec."""
     if pipeline.spec is None:
         return {}
-    first = next(index for index, total in enumerate(stage_totals(pipeline.spec)) if total)
-    made = drafts(pipeline, first)
+    made = drafts(pipeline, pipeline.first_stage)
     return {draft["metadata"]["labels"][LABEL_JOB_HASH]: _view(draft["spec"]) for draft in made}
 
 

@@ -54,7 +54,8 @@ class Runtime:
         self.store = Store()
         self.work = WorkQueue(clock or asyncio.get_running_loop().time)
         arrivals = Arrivals(self.store, now)
-        self.scheduler = Scheduler(self.store, self.work, settings, arrivals.accepted)
+        self._settings = settings
+        self.scheduler = Scheduler(self.store, self.work, settings, arrivals.accepted, now)
         feed = Feed(self.store, self.scheduler, self.work)
         executor = Executor(cluster, self.store, feed)
         backend = KubeBackend(cluster)
@@ -64,13 +65,14 @@ class Runtime:
             work=self.work,
             feed=feed,
             executor=executor,
-            launcher=Launcher(backend, executor, feed, lambda: settings.kind_defaults, now),
+            launcher=Launcher(backend, executor, feed, lambda: self._settings.kind_defaults, now),
             backend=backend,
             arrivals=arrivals,
-            settings=lambda: settings,
+            settings=lambda: self._settings,
             now=now,
         )
         self._of_pipelines, self._of_jobs = PipelineReconciler(tools), JobReconciler(tools)
+        feed.stage_over = self._of_pipelines.rank
         self._reconcile = {Of.PIPELINE: self._of_pipelines.reconcile, Of.JOB: self._of_jobs.reconcile}
         self.pipelines = PipelineSink(feed, self.store)
         self.clients = ClientSink(feed, settings.operator_namespace)
@@ -92,6 +94,14 @@ class Runtime:
         self._rank()
         self._background.append(asyncio.create_task(self._dispatch(), name="dispatch"))
         self.scheduler.start()
+
+    def settings_changed(self, settings: Settings) -> None:
+        """Go on with other settings; limits count from the next decision on, timeouts for what runs already too."""
+        self._settings = settings
+        self.scheduler.settings_changed(settings)
+        for job in self.store.jobs.values():
+            if job.holds_slot:
+                self.work.add(Key(Of.JOB, job.uid))
 
     def _rank(self) -> None:
         """Put all that waits into the order before the first slot is handed out, so that it is the order of before."""

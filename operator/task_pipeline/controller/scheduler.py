@@ -1,36 +1,54 @@
-"""The scheduler: keeps the queue and the gate in step with the Store, and hands out slots.
+"""The scheduler: keeps the queue in step with the Store, and hands out slots.
 
 One serial loop decides. A slot is taken in memory the moment the launch is decided, and freed when the record says that
 nothing of the job runs any more, so what is in flight is counted and nothing is counted twice. Slots are derived from
 the PipelineJobs: after a restart the same slots are taken again from the same objects.
+
+The jobs of a stage are in the order from the moment it opens, before their PipelineJobs exist (`expect`). A slot may be
+given to a job that is still being created; it is launched as soon as it exists. So no worse job slips in meanwhile.
 """
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 
-from task_pipeline.api.reasons import Reason
-from task_pipeline.api.states import State
 from task_pipeline.cache.store import Store
+from task_pipeline.controller.teller import Teller
 from task_pipeline.controller.workqueue import Key, Of, Urgency, WorkQueue
-from task_pipeline.core.gate import Gate
-from task_pipeline.core.ordering import OrderKey
+from task_pipeline.core.lane import Entry
+from task_pipeline.core.places import job_entry, pipeline_entry, stage_entries, terms_of
 from task_pipeline.core.queue import Queue
 from task_pipeline.core.records import JobRecord, PipelineRecord
+from task_pipeline.core.waiting import Wait, reason_of, wait_for
 from task_pipeline.settings import Settings
+
+JobHash = str
 
 
 class Scheduler:
-    """Slots and order. Nothing is handed out before `start` (after every informer has synced)."""
+    """Slots and order. Nothing is handed out before `start` (after every informer has synced).
 
-    def __init__(self, store: Store, work: WorkQueue, settings: Settings, accepted: Callable[[str], str]) -> None:
-        self.queue = Queue(settings.max_running_jobs)
-        self.gate = Gate(settings.queue_size)
+    `accepted` gives the acceptedTime of a Pipeline by its UID, `now` the time of day.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        work: WorkQueue,
+        settings: Settings,
+        accepted: Callable[[str], str],
+        now: Callable[[], datetime],
+    ) -> None:
+        self.queue = Queue(settings.max_running_jobs, settings.queue_size)
+        self.teller = Teller(self.queue, work.clock, self._wake)
         self._store = store
         self._work = work
         self._accepted = accepted
-        self._entering: dict[str, int] = {}  # let through the gate, jobs not all created yet
+        self._now = now
+        self._expected: dict[str, set[JobHash]] = {}  # by Pipeline: jobs in the order that do not exist yet
         self._started = False
         self._scheduled = False
+        self._alarm: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Begin to hand out slots."""
@@ -40,6 +58,9 @@ class Scheduler:
     def stop(self) -> None:
         """Hand out nothing more."""
         self._started = False
+        self.teller.stop()
+        if self._alarm is not None:
+            self._alarm.cancel()
 
     def kick(self) -> None:
         """Something has changed: decide once the current event has been dealt with."""
@@ -47,111 +68,154 @@ class Scheduler:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._cycle)
 
+    def settings_changed(self, settings: Settings) -> None:
+        """Take over other limits."""
+        self.queue.set_limits(settings.max_running_jobs, settings.queue_size)
+        self.kick()
+
     def client_changed(self, name: str) -> None:
-        """Take over a client's settings; work of a client that does not exist waits."""
-        client = self._store.clients.get(name)
-        if client is None:
-            self.queue.set_client(name, priority=10, limit=0, suspended=True)
-        else:
-            self.queue.set_client(
-                name,
-                priority=client.priority,
-                limit=client.max_running_jobs,
-                suspended=client.suspend or not client.valid,
-            )
+        """Take over a client's terms; work of a client that does not exist waits."""
+        self.queue.set_terms(name, terms_of(self._store.clients.get(name)))
         self.kick()
 
     def job_changed(self, job: JobRecord, before: JobRecord | None) -> None:
         """Count the job's slot as its record has it; `before` is the record until now."""
-        if _holds_slot(job):
-            self.queue.take_slot(job.uid, job.spec.client_id)
-        elif job.final or (before is not None and _holds_slot(before)):
-            self._free(job.uid)
-        self._ask_gate()
+        if before is None:
+            self._arrived(job)
+        if job.holds_slot:
+            self.queue.take_slot(job.hash, job.spec.client_id)
+        elif job.final or (before is not None and before.holds_slot):
+            self._free(job.hash)
 
-    def job_gone(self, uid: str) -> None:
+    def job_gone(self, job_hash: JobHash) -> None:
         """The job does not exist any more and nothing of it runs."""
-        self._free(uid)
-        self._ask_gate()
+        self._free(job_hash)
 
-    def offer(self, job: JobRecord) -> None:
-        """The job may be launched as soon as it is its turn."""
-        if self.queue.has_slot(job.uid):
-            return
-        self.queue.put(job.uid, job.spec.client_id, self._job_key(job))
-        self.kick()
+    def offer(self, job: JobRecord, *, held: bool = False) -> None:
+        """The job may be launched as soon as it is its turn; with `held` it only waits."""
+        if held:
+            self.queue.free_slot(job.hash)
+        if not self.queue.has_slot(job.hash):
+            pipeline = self._store.pipelines.get(job.pipeline_uid)
+            self.queue.put(job_entry(job, pipeline, self._accepted(job.pipeline_uid), held=held))
+            self.kick()
 
     def withdraw(self, job: JobRecord) -> None:
         """The job may not be launched now. A slot that was given to it for a launch is taken back."""
-        if job.status.state is State.READY and job.status.reason != Reason.STOPPING:
-            self._free(job.uid)
-        self.queue.remove(job.uid)
+        if job.waiting:
+            self._free(job.hash)
+        self.queue.remove(job.hash)
 
-    def ask(self, pipeline: PipelineRecord, jobs: int, best: int) -> bool:
-        """Whether the Pipeline may enqueue its first `jobs` jobs, the best of priority `best`; it waits here if not."""
-        if pipeline.uid in self._entering:
-            return True
-        assert pipeline.spec is not None
-        client = self._store.clients.get(pipeline.spec.client_id)
-        key = OrderKey(pipeline.spec.priority, 0, best, self._accepted(pipeline.uid), 0, pipeline.uid)
-        self.gate.put(pipeline.uid, client.priority if client else 10, key, jobs)
-        if self._started:
-            self._open_gate()
-        return pipeline.uid in self._entering
+    def ask(self, pipeline: PipelineRecord) -> bool:
+        """Whether the Pipeline may be divided for the first time; if not it waits here until it may."""
+        if pipeline.uid not in self._expected:
+            self.queue.put(pipeline_entry(pipeline, self._accepted(pipeline.uid)))
+            if self._started:
+                self._open_entered()
+                self.kick()
+        return pipeline.uid in self._expected
+
+    def wait(self, entry_id: str) -> Wait:
+        """Why something that is in the queue waits."""
+        lane = self.queue.lane_of(entry_id)
+        assert lane is not None
+        return wait_for(self.queue, lane.client, reason_of(self.queue, lane, lane.entries[entry_id]))
 
     def leave(self, pipeline_uid: str) -> None:
-        """The Pipeline has all of its first jobs, or does not want them any more."""
-        if self._entering.pop(pipeline_uid, None) is not None:
-            self._ask_gate()
-        self.gate.remove(pipeline_uid)
+        """The Pipeline does not want to be divided for the first time any more, or has been."""
+        self.queue.remove(pipeline_uid)
+
+    def expect(self, pipeline: PipelineRecord, stage: int) -> None:
+        """The jobs of stage number `stage` are going to be created: from now on they are in the order."""
+        for entry in self._missing(pipeline, stage):
+            self.queue.put(entry)
+        self.kick()
+
+    def unexpect(self, pipeline_uid: str) -> None:
+        """No more jobs of the Pipeline are created now; slots that were kept for them are free."""
+        for job_hash in self._expected.pop(pipeline_uid, ()):
+            self._free(job_hash)
 
     def has_slot(self, job: JobRecord) -> bool:
         """Whether the job has been given a slot."""
-        return self.queue.has_slot(job.uid)
+        return self.queue.has_slot(job.hash)
 
-    def _ask_gate(self) -> None:
-        """There may be room in the queue: let the gate be asked, if anybody waits there."""
-        if len(self.gate):
-            self.kick()
+    def drift(self) -> int:
+        """How many slots are taken that should not be, or not taken that should: 0, or there is a fault (O(jobs))."""
+        by_record = {job.hash for job in self._store.jobs.values() if job.holds_slot}
+        extra = self.queue.slots - by_record
+        return len(by_record - self.queue.slots) + sum(not self._is_assumed(job_hash) for job_hash in extra)
 
-    def _free(self, uid: str) -> None:
-        self.queue.remove(uid)
-        if self.queue.free_slot(uid):
+    def _is_assumed(self, job_hash: JobHash) -> bool:
+        """Whether a slot belongs to a launch that is under way, or to what is left of a job that was deleted."""
+        job = self._store.job_by_hash(job_hash)
+        if job is None:
+            lingers = any(True for _ in self._store.workloads_of(job_hash))
+            return lingers or any(job_hash in expected for expected in self._expected.values())
+        return job.waiting and self._work.is_due(Key(Of.JOB, job.uid))
+
+    def _arrived(self, job: JobRecord) -> None:
+        expected = self._expected.get(job.pipeline_uid)
+        if expected is not None:
+            expected.discard(job.hash)
+            if not expected:
+                del self._expected[job.pipeline_uid]
+
+    def _missing(self, pipeline: PipelineRecord, stage: int) -> list[Entry]:
+        """The jobs of a stage that do not exist, but for those that have been given a slot already."""
+        entries = stage_entries(pipeline, stage, self._accepted(pipeline.uid), self._now().timestamp())
+        missing = [entry for entry in entries if self._store.job_by_hash(entry.id) is None]
+        if missing:
+            self._expected[pipeline.uid] = {entry.id for entry in missing}
+        return [entry for entry in missing if not self.queue.has_slot(entry.id)]
+
+    def _free(self, job_hash: JobHash) -> None:
+        self.queue.remove(job_hash)
+        if self.queue.free_slot(job_hash):
             self.kick()
 
     def _cycle(self) -> None:
         self._scheduled = False
-        while self._started:
-            uid = self.queue.next()
-            if uid is None:
-                break
-            self._work.add(Key(Of.JOB, uid), Urgency.LAUNCH)
-        self._open_gate()
+        if not self._started:
+            return
+        self.queue.advance(self._now().timestamp())
+        self._open_entered()
+        while (entry := self.queue.next()) is not None:
+            if entry.is_pipeline:
+                self._open(entry)
+            else:
+                self._launch(entry.id)
+        self.teller.plan()
+        self._plan()
 
-    def _open_gate(self) -> None:
-        while True:
-            entering = sum(self._entering.values())
-            passed = self.gate.next(self._store.enqueued + entering)
-            if passed is None:
-                return
-            uid, jobs = passed
-            self._entering[uid] = jobs
-            self._work.add(Key(Of.PIPELINE, uid))
+    def _launch(self, job_hash: JobHash) -> None:
+        job = self._store.job_by_hash(job_hash)
+        if job is not None:
+            self._work.add(Key(Of.JOB, job.uid), Urgency.LAUNCH)
 
-    def _job_key(self, job: JobRecord) -> OrderKey:
-        pipeline = self._store.pipelines.get(job.pipeline_uid)
-        known = pipeline.spec if pipeline is not None else None  # its priority may have been edited since the division
-        return OrderKey(
-            job.spec.pipeline_priority if known is None else known.priority,
-            job.spec.stage_index,
-            job.spec.priority,
-            self._accepted(job.pipeline_uid),
-            job.spec.index,
-            job.uid,
-        )
+    def _open_entered(self) -> None:
+        while (entry := self.queue.entered()) is not None:
+            self._open(entry)
 
+    def _open(self, entry: Entry) -> None:
+        """It is the turn of a Pipeline: from now on its first jobs are in the order, and it is divided."""
+        pipeline = self._store.pipelines[entry.id]
+        self.queue.open(entry.id, self._missing(pipeline, pipeline.first_stage))
+        self._work.add(Key(Of.PIPELINE, entry.id))
 
-def _holds_slot(job: JobRecord) -> bool:
-    return job.status.state is State.IN_PROGRESS or (
-        job.status.state is State.READY and job.status.reason == Reason.STOPPING
-    )
+    def _wake(self, entry: Entry) -> None:
+        """Let somebody write why `entry` waits."""
+        if entry.is_pipeline:
+            self._work.add(Key(Of.PIPELINE, entry.id), Urgency.LOW)
+        elif (job := self._store.job_by_hash(entry.id)) is not None:
+            self._work.add(Key(Of.JOB, job.uid), Urgency.LOW)
+
+    def _plan(self) -> None:
+        """Come back when the next entry will have waited too long."""
+        due = self.queue.next_overdue()
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if due is not None:
+            seconds = max(0.0, due - self._now().timestamp())
+            self._alarm = asyncio.get_running_loop().call_later(seconds, self.kick)

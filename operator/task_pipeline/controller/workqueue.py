@@ -35,6 +35,7 @@ class Urgency(IntEnum):
 
     LAUNCH = 0
     NORMAL = 1
+    LOW = 2  # nothing waits for it
 
 
 class WorkQueue:
@@ -83,6 +84,10 @@ class WorkQueue:
         self._later[key] = moment
         heapq.heappush(self._alarms, (moment, next(self._numbers), key))
         self._set_timer()
+
+    def is_due(self, key: Key) -> bool:
+        """Whether `key` is being looked at, or will be."""
+        return key in self._working or key in self._waiting or key in self._later
 
     def forget(self, key: Key) -> None:
         """The object is gone: drop what is planned for it."""

@@ -23,6 +23,7 @@ from task_pipeline.core.messages import CONDITION_LENGTH, STATUS_LENGTH, shorten
 from task_pipeline.core.records import JobRecord, JobStatus, WorkloadRef
 from task_pipeline.core.retry import Backoff
 from task_pipeline.core.states import advance
+from task_pipeline.core.waiting import Wait
 from task_pipeline.core.workload import Observation, Phase
 
 SETTLED_AFTER = 5.0  # seconds a job must run before `Running` is worth a write of its own
@@ -56,15 +57,18 @@ class WorkloadFacts:
 class JobFacts:
     """All that a decision about a job may know.
 
-    `orphaned`: its Pipeline is gone; `held`: its Pipeline is suspended; `admitted`: it has a slot.
+    `orphaned`: its Pipeline is gone; `alone`: its Pipeline is not known, and may be gone; `suspended`: its Pipeline is;
+    `admitted`: it has a slot; `wait`: why it waits, when that may be written now.
     """
 
     job: JobRecord
     workload: WorkloadFacts
     closing: Closing | None
     orphaned: bool
-    held: bool
+    alone: bool
+    suspended: bool
     admitted: bool
+    wait: Wait | None
     timeouts: Timeouts
     backoff: Backoff
 
@@ -72,6 +76,7 @@ class JobFacts:
 @dataclass(frozen=True, slots=True)
 class JobDecision:
     """`status` None: nothing to write. `wake`: look again then. `eligible`: may be launched when a slot is free.
+    `held`: may be launched when its Pipeline is not suspended any more.
 
     With a status, the next look is due as soon as it has been written.
     """
@@ -80,6 +85,7 @@ class JobDecision:
     status: JobStatus | None = None
     wake: datetime | None = None
     eligible: bool = False
+    held: bool = False
 
 
 def decide_job(facts: JobFacts, now: datetime) -> JobDecision:
@@ -141,11 +147,19 @@ def _waiting(facts: JobFacts, now: datetime) -> JobDecision:
     retry = after(status.next_attempt_time, 0)
     if retry is not None and now < retry:
         return JobDecision(wake=earliest(retry, limit))
-    if facts.held:
+    if facts.alone:
         return JobDecision(wake=limit)
-    if facts.admitted:
+    if facts.admitted and not facts.suspended:
         return JobDecision(Action.LAUNCH)
-    return JobDecision(eligible=True, wake=limit)
+    told = _why(status, facts.wait)
+    return JobDecision(status=told, wake=limit, eligible=not facts.suspended, held=facts.suspended)
+
+
+def _why(status: JobStatus, wait: Wait | None) -> JobStatus | None:
+    """The status with the reason of its wait; None when it has it, for numbers in a message are not kept up to date."""
+    if wait is None or status.reason == wait.reason:
+        return None
+    return replace(status, reason=wait.reason.value, message=wait.message)
 
 
 def _in_progress(facts: JobFacts, now: datetime) -> JobDecision:

@@ -4,6 +4,7 @@ A decision is made from facts alone, and the same facts give the same status, so
 status whose state has no edge from the present one is reached by the state between, at the next look.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
@@ -19,8 +20,9 @@ from task_pipeline.core.conditions import Situation, pipeline_conditions
 from task_pipeline.core.deadlines import after, passed
 from task_pipeline.core.outcome import ending_of, outcome
 from task_pipeline.core.records import PipelineRecord, PipelineStatus, StageStatus
-from task_pipeline.core.rollup import Tally, stage_totals
+from task_pipeline.core.rollup import Tally
 from task_pipeline.core.stages import Barrier, judge, stage_status
+from task_pipeline.core.waiting import Wait
 
 NAMED_FAILURES = 5  # in the message of a run that failed
 CONDITION_MESSAGE = 1024  # characters: three conditions repeat it
@@ -31,9 +33,10 @@ class Urgency(IntEnum):
 
     NONE = 0
     LAZY = 1  # counts inside a stage
-    SOON = 2  # accepted and waiting: a launch that follows at once shares the write
-    NOW = 3  # a new state, stage or condition
-    END = 4  # the end of a run: never held back
+    WAIT = 2  # only the reason for the wait: the budget for those decides
+    SOON = 3  # accepted and waiting: a launch that follows at once shares the write
+    NOW = 4  # a new state, stage or condition
+    END = 5  # the end of a run: never held back
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,9 @@ class PipelineFacts:
     """All that a decision about a Pipeline may know.
 
     `faults`: what is wrong with the spec, `refusal`: why its client does not take it (both None when fine); `fits`: the
-    queue has room for its first stage; `accepted`: its acceptedTime, given by the caller when the status has none yet;
-    `divided`: the last stage whose PipelineJobs have all been created (-1: none), which the status may not say yet.
+    queue has room for its first stage; `wait`: why it waits, while it is READY; `accepted`: its acceptedTime, given by
+    the caller when the status has none yet; `divided`: the last stage whose PipelineJobs have all been created (-1:
+    none), which the status may not say yet.
     """
 
     pipeline: PipelineRecord
@@ -50,6 +54,7 @@ class PipelineFacts:
     faults: str | None
     refusal: str | None
     fits: bool
+    wait: Wait
     accepted: str
     divided: int
 
@@ -87,7 +92,7 @@ def decide_pipeline(facts: PipelineFacts, now: datetime) -> PipelineDecision:
         return PipelineDecision(invalid, _urgency(old, invalid))
     if pipeline.spec is None:
         return _observed(pipeline)
-    totals = stage_totals(pipeline.spec)
+    totals = pipeline.spec.stage_totals
     barrier = judge(totals, facts.divided, facts.tally)
     closing = of_pipeline(pipeline, now)
     divide = barrier.divide if _may_divide(facts, barrier, closing) else None
@@ -164,15 +169,13 @@ def _verdict(facts: PipelineFacts, barrier: Barrier, closing: Closing | None, di
         return _Verdict(state, Reason.SUSPENDED, "spec.suspend is true: nothing more is started")
     if started:
         return _Verdict(state, Reason.STAGE_RUNNING, "")
-    if barrier.divide is not None and divide is None:
-        return _Verdict(state, Reason.QUEUE_FULL, "the queue has no room for the first stage")
-    return _Verdict(state, Reason.QUEUED, "")
+    return _Verdict(state, facts.wait.reason, facts.wait.message or "")
 
 
 def _outcome(facts: PipelineFacts, barrier: Barrier, closing: Closing | None) -> _Verdict:
     spec, tally = facts.pipeline.spec, facts.tally
     assert spec is not None
-    state, reason = outcome(ending_of(stage_totals(spec), facts.divided, tally, barrier, closing))
+    state, reason = outcome(ending_of(spec.stage_totals, facts.divided, tally, barrier, closing))
     match reason:
         case Reason.USER_CANCELLED | Reason.DEADLINE_EXCEEDED:
             message = closing.message if closing is not None else "jobs were cancelled"
@@ -215,7 +218,7 @@ def _invalid(pipeline: PipelineRecord, fault: tuple[Reason, str], now: datetime)
 
 
 def _status(
-    facts: PipelineFacts, totals: list[int], barrier: Barrier, verdict: _Verdict, now: datetime
+    facts: PipelineFacts, totals: Sequence[int], barrier: Barrier, verdict: _Verdict, now: datetime
 ) -> PipelineStatus:
     pipeline, tally, old = facts.pipeline, facts.tally, facts.pipeline.status
     assert pipeline.spec is not None
@@ -244,7 +247,7 @@ def _status(
     )
 
 
-def _stages(facts: PipelineFacts, totals: list[int], barrier: Barrier, over: bool) -> tuple[StageStatus, ...]:
+def _stages(facts: PipelineFacts, totals: Sequence[int], barrier: Barrier, over: bool) -> tuple[StageStatus, ...]:
     assert facts.pipeline.spec is not None
     reached = barrier.open if barrier.broken is None else barrier.broken
     return tuple(
@@ -276,8 +279,17 @@ def _urgency(old: PipelineStatus, new: PipelineStatus) -> Urgency:
         return Urgency.NONE
     if new.state in TERMINAL and old.state is not new.state:
         return Urgency.END
+    if _waits_on(old, new):
+        return Urgency.WAIT
     if (old.state, old.reason, old.stage, old.run) != (new.state, new.reason, new.stage, new.run):
         return Urgency.SOON if new.state is State.READY else Urgency.NOW
     if [(c.type, c.status) for c in old.conditions] != [(c.type, c.status) for c in new.conditions]:
         return Urgency.NOW
     return Urgency.SOON if old.observed_generation != new.observed_generation else Urgency.LAZY
+
+
+def _waits_on(old: PipelineStatus, new: PipelineStatus) -> bool:
+    """Whether an accepted Pipeline waits as before, at most for another reason."""
+    if old.accepted_time is None or old.observed_generation != new.observed_generation or old.state is not new.state:
+        return False
+    return new.state is State.READY and [c.type for c in old.conditions] == [c.type for c in new.conditions]

@@ -11,8 +11,19 @@ Rank = TypeVar("Rank", bound=tuple[Any, ...])
 SLACK = 16  # stale entries that are never worth building anew for
 
 
+class Backwards(tuple[Any, ...]):
+    """A rank in the opposite order, for a set whose last member is wanted first."""
+
+    __slots__ = ()
+
+    def __lt__(self, other: tuple[Any, ...]) -> bool:
+        return tuple.__gt__(self, other)
+
+
 class Ranking(Generic[Rank]):
     """Members by rank, smaller first; equal ranks by name, so that the order does not depend on the history."""
+
+    __slots__ = ("_heap", "_ranks")
 
     def __init__(self) -> None:
         self._ranks: dict[str, Rank] = {}

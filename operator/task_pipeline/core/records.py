@@ -157,6 +157,21 @@ class JobRecord(Struct, frozen=True, kw_only=True):
         """True in a terminal state."""
         return self.status.state in TERMINAL
 
+    @property
+    def stopping(self) -> bool:
+        """READY because it was cancelled, while its workload has not been seen gone."""
+        return self.status.state is State.READY and self.status.reason == Reason.STOPPING
+
+    @property
+    def waiting(self) -> bool:
+        """READY, and nothing of it runs."""
+        return self.status.state is State.READY and self.status.reason != Reason.STOPPING
+
+    @property
+    def holds_slot(self) -> bool:
+        """Something of it runs, or may."""
+        return self.status.state is State.IN_PROGRESS or self.stopping
+
 
 class PipelineRecord(Struct, frozen=True, kw_only=True):
     """One Pipeline. `spec` is None when it cannot be decoded; `fault` then says why, place by place."""
@@ -182,14 +197,28 @@ class PipelineRecord(Struct, frozen=True, kw_only=True):
         """The number of the current run, from 1."""
         return self.status.run or 1
 
+    @property
+    def first_stage(self) -> int:
+        """Index of the first stage that has jobs; the Pipeline must have a spec."""
+        assert self.spec is not None
+        return next(index for index, total in enumerate(self.spec.stage_totals) if total)
+
+
+class ClientStatus(Wire, frozen=True):
+    observed_generation: int | None = None
+    running: int = field(default_factory=int)
+    queued: int = field(default_factory=int)
+    conditions: tuple[Condition, ...] = ()
+
 
 class ClientRecord(Struct, frozen=True, kw_only=True):
-    """One PipelineClient, decoded; `valid` is False when its spec is not."""
+    """One PipelineClient, decoded; `fault` says what is wrong with its spec, None when nothing is."""
 
     name: str
     uid: str
     rv: int
-    valid: bool = True
+    generation: int = 1
+    fault: str | None = None
     priority: int = 10
     max_running_jobs: int | None = None
     queue_size: int | None = None
@@ -197,6 +226,13 @@ class ClientRecord(Struct, frozen=True, kw_only=True):
     suspend: bool = False
     highest_priority: int | None = None
     allowed_kinds: frozenset[str] | None = None
+    max_wait_seconds: float | None = None
+    status: ClientStatus = ClientStatus()
+
+    @property
+    def valid(self) -> bool:
+        """Whether its spec could be decoded; one whose spec could not allows nothing."""
+        return self.fault is None
 
     def allows(self, namespace: str) -> bool:
         """Whether Pipelines of `namespace` may use this client."""

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from heapq import nsmallest
 
-from task_pipeline.api.pipeline import PipelineSpec
 from task_pipeline.api.reasons import Reason
 from task_pipeline.api.states import State
 from task_pipeline.core.records import JobRecord
@@ -59,6 +58,8 @@ class Tally:
     stages: dict[int, StageTally] = field(default_factory=dict)
     failed_jobs: dict[str, tuple[bool, int]] = field(default_factory=dict)
     """By name: whether it was allowed to fail, and its place in the list of jobs."""
+    waits: dict[str, int] = field(default_factory=dict)
+    """How many READY jobs tell each reason."""
     first_start: str | None = None
 
     def stage(self, index: int) -> StageTally:
@@ -73,6 +74,8 @@ class Tally:
             setattr(tally, name, getattr(tally, name) + step)
         if tally.existing == 0:
             del self.stages[job.spec.stage_index]
+        if job.status.state is State.READY:
+            self.waits[job.status.reason] = self.waits.get(job.status.reason, 0) + step
         started = job.status.start_time
         if started is not None and (self.first_start is None or started < self.first_start):
             self.first_start = started
@@ -138,12 +141,3 @@ def _kinds_of_count(job: JobRecord) -> list[str]:
     elif state is State.CANCELLED and reason == Reason.DEADLINE_EXCEEDED:
         names.append("overdue")
     return names
-
-
-def stage_totals(spec: PipelineSpec) -> list[int]:
-    """How many jobs each stage of `spec` has, in the order of the stages."""
-    place = {name: index for index, name in enumerate(spec.stages)}
-    totals = [0] * len(spec.stages)
-    for job in spec.jobs:
-        totals[place[job.stage]] += 1
-    return totals

@@ -1,6 +1,6 @@
 """Moving from state to state: the one place where a new state is checked against the tables of the contract."""
 
-from task_pipeline.api.states import TERMINAL, State, job_may_move
+from task_pipeline.api.states import State, job_may_move
 
 
 class IllegalMove(Exception):
@@ -12,8 +12,3 @@ def advance(old: State, new: State) -> State:
     if not job_may_move(old, new):
         raise IllegalMove(f"a PipelineJob cannot go from {old} to {new}")
     return new
-
-
-def is_final(state: State) -> bool:
-    """Whether nothing follows within this run."""
-    return state in TERMINAL

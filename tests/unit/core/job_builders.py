@@ -26,6 +26,7 @@ from task_pipeline.core.records import (
     WorkloadRef,
 )
 from task_pipeline.core.retry import Backoff
+from task_pipeline.core.waiting import Wait
 from task_pipeline.core.workload import Observation, Phase
 
 NOW = datetime(2031, 4, 17, 12, tzinfo=UTC)
@@ -81,8 +82,9 @@ def stopping(since: float = 0) -> JobStatus:
 def facts(record: JobRecord, workload: WorkloadFacts | None = None, **changes: Any) -> JobFacts:
     """Facts about `record`: nothing closes it, nothing holds it, it has no slot."""
     fields: dict[str, Any] = {
-        "job": record, "workload": workload or WorkloadFacts(), "closing": None, "orphaned": False, "held": False,
-        "admitted": False, "timeouts": Timeouts(), "backoff": STEADY,
+        "job": record, "workload": workload or WorkloadFacts(), "closing": None,
+        "orphaned": False, "alone": False, "suspended": False,
+        "admitted": False, "wait": None, "timeouts": Timeouts(), "backoff": STEADY,
     }  # fmt: skip
     return JobFacts(**(fields | changes))
 
@@ -126,6 +128,7 @@ statuses = st.builds(
     attempts=st.lists(attempts, max_size=10).map(tuple), workload=st.none() | st.just(POD),
     next_attempt_time=times, start_time=times, completion_time=times,
 )  # fmt: skip
+waits = st.builds(Wait, reasons, st.none() | texts)
 closings = st.none() | st.builds(Closing, reasons, texts, st.booleans())
 workloads = st.builds(
     WorkloadFacts, st.none() | observations, deletion=times, gone=st.booleans(), stoppable=st.booleans()
@@ -135,7 +138,8 @@ jobs = st.builds(
     queue_timeout=seconds, retry_attempt=st.integers(0, 100), cancel=st.sampled_from([None, "Now", "Drain"]),
 )  # fmt: skip
 any_facts = st.builds(
-    JobFacts, job=jobs, workload=workloads, closing=closings, orphaned=st.booleans(), held=st.booleans(),
+    JobFacts, job=jobs, workload=workloads, closing=closings, orphaned=st.booleans(), alone=st.booleans(),
+    suspended=st.booleans(), wait=st.none() | waits,
     admitted=st.booleans(), timeouts=st.just(Timeouts()),
     backoff=st.builds(Backoff, st.floats(0, 86_400), st.floats(1, 100), st.floats(0, 86_400), st.floats(0, 1)),
 )  # fmt: skip

@@ -14,9 +14,11 @@ from task_pipeline.api.states import State
 from task_pipeline.core.conditions import Situation, pipeline_conditions
 from task_pipeline.core.pipeline_decision import PipelineDecision, PipelineFacts, Urgency, decide_pipeline
 from task_pipeline.core.records import JobRecord, PipelineRecord, PipelineStatus
-from task_pipeline.core.rollup import stage_totals, tally_of
+from task_pipeline.core.rollup import tally_of
+from task_pipeline.core.waiting import Wait
 from tests import make
 
+QUEUED = Wait(Reason.QUEUED, None)
 _ENDS = {
     State.DONE: [Reason.SUCCEEDED],
     State.ERROR: [Reason.EXIT_CODE, Reason.TIMEOUT],
@@ -98,6 +100,7 @@ def any_facts(draw: st.DrawFn) -> PipelineFacts:
         faults=draw(st.sampled_from([*[None] * 7, "spec.jobs[0].kind: there is no kind Nope"])),
         refusal=draw(st.sampled_from([*[None] * 7, "spec.clientId: there is no PipelineClient x"])),
         fits=draw(st.booleans()),
+        wait=draw(st.sampled_from([QUEUED, Wait(Reason.CLIENT_LIMIT, "client default 3/3 running")])),
         accepted=make.at(-1),
         divided=divided,
     )
@@ -108,7 +111,7 @@ def written(facts: PipelineFacts, now: datetime) -> tuple[PipelineFacts, Pipelin
     decision = decide_pipeline(facts, now)
     pipeline = replace(facts.pipeline, status=decision.status)
     return PipelineFacts(
-        pipeline, facts.tally, facts.faults, facts.refusal, facts.fits, facts.accepted, facts.divided
+        pipeline, facts.tally, facts.faults, facts.refusal, facts.fits, facts.wait, facts.accepted, facts.divided
     ), decision
 
 
@@ -126,4 +129,4 @@ def settled(facts: PipelineFacts, now: datetime) -> list[PipelineStatus]:
 def totals_of(facts: PipelineFacts) -> list[int]:
     """How many jobs each stage of the spec has."""
     assert facts.pipeline.spec is not None
-    return stage_totals(facts.pipeline.spec)
+    return list(facts.pipeline.spec.stage_totals)

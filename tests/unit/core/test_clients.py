@@ -22,7 +22,7 @@ OPEN = ClientRecord(name="default", uid="cu-1", rv=1, namespaces=frozenset({"*"}
         (replace(OPEN, allowed_kinds=frozenset({"Shell", "K8S/Job"})), {}, None),
         (replace(OPEN, suspend=True, max_running_jobs=0, queue_size=0), {}, None),
         (None, {}, ["spec.clientId", "default", "ask the platform team"]),
-        (replace(OPEN, valid=False), {}, ["spec.clientId", "invalid itself"]),
+        (replace(OPEN, fault="spec.priority: not a number"), {}, ["spec.clientId", "invalid itself"]),
         (replace(OPEN, namespaces=frozenset({"other"})), {}, ["spec.clientId", "does not list the namespace ns"]),
         (replace(OPEN, namespaces=frozenset()), {}, ["does not list the namespace ns"]),
         (replace(OPEN, highest_priority=11), {}, ["spec.priority: 10", "use 11 or more"]),

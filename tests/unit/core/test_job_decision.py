@@ -77,12 +77,12 @@ def test_only_what_waits_with_a_slot_is_launched(known: JobFacts) -> None:
     decision = decide_job(known, NOW)
     if decision.action is Action.LAUNCH:
         assert known.admitted
-        assert not known.held
+        assert not known.suspended
         assert known.closing is None
         assert known.job.status.state is State.READY
         assert decision.status is None
     if decision.eligible:
-        assert not known.held
+        assert not known.suspended
         assert known.closing is None
 
 
@@ -112,7 +112,8 @@ class TestWaiting:
     def test_queue_timeout_is_waited_for(self) -> None:
         waiting = job(queue_timeout=30)
         assert decide_job(facts(waiting), NOW) == JobDecision(eligible=True, wake=later(30))
-        assert decide_job(facts(waiting, held=True), NOW) == JobDecision(wake=later(30))
+        assert decide_job(facts(waiting, suspended=True), NOW) == JobDecision(wake=later(30), held=True)
+        assert decide_job(facts(waiting, alone=True), NOW) == JobDecision(wake=later(30))
 
     def test_queue_timeout_is_not_late_because_of_a_pause(self) -> None:
         paused = job(JobStatus(reason="QuotaExceeded", next_attempt_time=at(30)), queue_timeout=5)
@@ -127,14 +128,14 @@ class TestWaiting:
     def test_a_slot_is_needed_and_a_suspended_pipeline_gets_none(self) -> None:
         assert decide_job(facts(job()), NOW) == JobDecision(eligible=True)
         assert decide_job(facts(job(), admitted=True), NOW) == JobDecision(Action.LAUNCH)
-        assert decide_job(facts(job(), admitted=True, held=True), NOW) == JobDecision()
+        assert decide_job(facts(job(), admitted=True, suspended=True), NOW) == JobDecision(held=True)
 
     @pytest.mark.parametrize("closing", [CANCEL, DRAIN])
-    @pytest.mark.parametrize("held", [True, False])
-    def test_a_cancel_ends_what_waits_even_suspended_or_retrying(self, closing: Any, held: bool) -> None:
+    @pytest.mark.parametrize("suspended", [True, False])
+    def test_a_cancel_ends_what_waits_even_suspended_or_retrying(self, closing: Any, suspended: bool) -> None:
         retrying = JobStatus(attempt=1, reason="RetryBackoff", next_attempt_time=at(60))
         for status in (JobStatus(), retrying):
-            decision = decide_job(facts(job(status), closing=closing, held=held, admitted=True), NOW)
+            decision = decide_job(facts(job(status), closing=closing, suspended=suspended, admitted=True), NOW)
             assert ended(decision) == (State.CANCELLED, "UserCancelled")
             assert written(decision).next_attempt_time is None
             assert decision.action is Action.NONE

@@ -5,11 +5,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from task_pipeline.api.reasons import Reason
 from task_pipeline.api.states import State
 from task_pipeline.core.pipeline_decision import PipelineDecision, PipelineFacts, Urgency, decide_pipeline
 from task_pipeline.core.records import JobRecord, PipelineRecord, PipelineStatus
 from task_pipeline.core.rollup import tally_of
+from task_pipeline.core.waiting import Wait
 from tests import make
+from tests.unit.core.pipeline_builders import QUEUED
 
 READY, RUNNING, DONE, ERROR, CANCELLED = State
 TWO = (make.job_spec("a"), make.job_spec("b", "t"))
@@ -19,7 +22,7 @@ def decide(
     pipeline: PipelineRecord, *jobs: JobRecord, divided: int = -1, seconds: float = 0, **facts: Any
 ) -> PipelineDecision:
     """The decision about `pipeline` at `seconds`, with these jobs."""
-    known: dict[str, Any] = {"faults": None, "refusal": None, "fits": True, "accepted": make.at(-1)}
+    known: dict[str, Any] = {"faults": None, "refusal": None, "fits": True, "wait": QUEUED, "accepted": make.at(-1)}
     known |= facts
     found = PipelineFacts(pipeline=pipeline, tally=tally_of(jobs), divided=divided, **known)
     return decide_pipeline(found, make.moment(seconds))
@@ -70,8 +73,18 @@ def test_an_accepted_time_stays() -> None:
 
 
 def test_a_pipeline_that_does_not_fit_waits_without_children() -> None:
-    decision = decide(make.pipeline(), fits=False)
+    decision = decide(make.pipeline(), fits=False, wait=Wait(Reason.QUEUE_FULL, "5/5 jobs enqueued in all"))
     assert (decision.divide, told(decision.status)) == (None, (READY, "QueueFull"))
+    assert decision.status.message == "5/5 jobs enqueued in all"
+
+
+def test_a_new_reason_for_the_wait_of_an_accepted_pipeline_is_written_within_the_budget() -> None:
+    first = decide(make.pipeline(), make.job(), divided=0)
+    assert first.urgency is Urgency.SOON
+    waiting = replace(make.pipeline(), status=first.status)
+    second = decide(waiting, make.job(), divided=0, wait=Wait(Reason.CLIENT_LIMIT, "client default 3/3 running"))
+    assert (second.urgency, told(second.status)) == (Urgency.WAIT, (READY, "ClientLimit"))
+    assert decide(replace(waiting, generation=2), make.job(), divided=0).urgency is Urgency.SOON
 
 
 def test_a_division_that_was_interrupted_goes_on_whether_it_fits_or_not() -> None:

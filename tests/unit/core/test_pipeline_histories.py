@@ -96,7 +96,8 @@ class Run(RuleBasedStateMachine):
         self.pipeline: PipelineRecord = make.pipeline(**wishes)
 
     def facts(self, fits: bool = True) -> PipelineFacts:
-        return PipelineFacts(self.pipeline, tally_of(self.jobs.values()), None, None, fits, make.at(-1), self.divided)
+        tally = tally_of(self.jobs.values())
+        return PipelineFacts(self.pipeline, tally, None, None, fits, build.QUEUED, make.at(-1), self.divided)
 
     @rule(fits=st.booleans())
     def decide(self, fits: bool) -> None:
@@ -201,14 +202,16 @@ def test_the_largest_pipeline_stays_below_64_kib(state: State) -> None:
         cancel="Now",
     )
     jobs = [build.job_of(pipeline, index, state, Reason.USER_CANCELLED) for index in range(2000)]
-    facts = PipelineFacts(pipeline, tally_of(jobs), None, None, True, make.at(-1), 63)
+    facts = PipelineFacts(pipeline, tally_of(jobs), None, None, True, build.QUEUED, make.at(-1), 63)
     status = build.settled(facts, make.moment(9))[-1]
     assert len(status.failed_jobs) == (20 if state is ERROR else 0)
     assert len(msgspec.json.encode(status)) <= 48 * KIB  # the rest is for metadata with its managedFields
 
 
 def test_a_spec_with_the_most_faults_stays_below_64_kib() -> None:
-    facts = PipelineFacts(make.pipeline(), tally_of([]), "\U0001f600" * 8_000, None, True, make.at(-1), -1)
+    facts = PipelineFacts(
+        make.pipeline(), tally_of([]), "\U0001f600" * 8_000, None, True, build.QUEUED, make.at(-1), -1
+    )
     status = build.settled(facts, make.moment(9))[-1]
     assert (status.state, status.reason) == (ERROR, "InvalidSpec")
     assert len(msgspec.json.encode(status)) <= 56 * KIB

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from task_pipeline.api.reasons import Reason
 from task_pipeline.api.states import State
 from task_pipeline.core.records import JobRecord
-from task_pipeline.core.rollup import StageTally, Tally, stage_totals, tally_of
+from task_pipeline.core.rollup import StageTally, Tally, tally_of
 from tests import make
 
 READY, RUNNING, DONE, ERROR, CANCELLED = State
@@ -95,4 +95,4 @@ def test_totals_follow_the_order_of_the_stages() -> None:
     jobs = [make.job_spec("a", "t"), make.job_spec("b", "u"), make.job_spec("c", "t")]
     spec = make.pipeline(jobs=jobs, stages=["u", "empty", "t"]).spec
     assert spec is not None
-    assert stage_totals(spec) == [1, 0, 2]
+    assert spec.stage_totals == (1, 0, 2)
