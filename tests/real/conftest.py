@@ -9,7 +9,9 @@ import pytest
 from tests.cluster import Cluster
 from tests.contract.kubectl import Kubectl
 from tests.operators import OperatorProcess, install
+from tests.real.policies import enforce, enforced
 from tests.real.proxy import Proxy, through
+from tests.real.users import User
 
 SETTINGS = {"TASK_PIPELINE_RETRY_BACKOFF": "0.2"}
 
@@ -73,3 +75,17 @@ def proxy(installed: Cluster, tmp_path: Path) -> Iterator[tuple[Proxy, Path]]:
     """A switch between operator and API server, and the kubeconfig that leads through it."""
     with Proxy(installed.server) as switch:
         yield switch, through(installed.kubeconfig, switch, tmp_path / "kubeconfig")
+
+
+@pytest.fixture(scope="module")
+def policies(installed: Cluster) -> Iterator[None]:
+    """The admission policies of the checkout, for the namespaces of `team` only, and gone after the module."""
+    with enforce(Kubectl(installed.paths.kubectl)):
+        yield
+
+
+@pytest.fixture
+def team(installed: Cluster, kubectl: Kubectl, policies: None) -> Kubectl:
+    """An administrator's kubectl in a namespace where every policy is in force."""
+    enforced(kubectl, User(installed.paths.kubectl, kubectl.namespace, "stranger"))
+    return kubectl
