@@ -12,11 +12,13 @@ import msgspec
 from msgspec.structs import replace
 
 from task_pipeline.api.group import LABEL_JOB_HASH
-from task_pipeline.api.resources import PIPELINE_JOBS, PIPELINES
+from task_pipeline.api.resources import PIPELINE_CLIENTS, PIPELINE_JOBS, PIPELINES
 from task_pipeline.cache.convert import job_record
 from task_pipeline.cache.store import Store
 from task_pipeline.controller.feed import Feed
 from task_pipeline.core.records import (
+    ClientRecord,
+    ClientStatus,
     JobRecord,
     JobStatus,
     PipelineJobSpecView,
@@ -89,6 +91,26 @@ class Executor:
             self._feed.pipeline_gone(pipeline.uid)
             return
         self._feed.pipeline(replace(pipeline, status=status, rv=int(meta.resource_version)))
+
+    async def job_pipeline_priority(self, job: JobRecord, priority: int) -> None:
+        """Bring the copy of its Pipeline's priority in a PipelineJob up to date."""
+        body = {"metadata": {"resourceVersion": str(job.rv)}, "spec": {"pipelinePriority": priority}}
+        try:
+            raw = await self._cluster.patch(PIPELINE_JOBS, job.namespace, job.name, body)
+        except NotFound:
+            self._feed.job_gone(job.uid)
+            return
+        self._feed.job(job_record(msgspec.json.decode(raw, type=PipelineJobView)))
+
+    async def client_status(self, namespace: str, client: ClientRecord, status: ClientStatus) -> None:
+        """Write the status of a PipelineClient, which lives in `namespace`."""
+        body = {"metadata": {"resourceVersion": str(client.rv)}, "status": status_patch(client.status, status)}
+        try:
+            meta = await self._cluster.patch_status(PIPELINE_CLIENTS, namespace, client.name, body)
+        except NotFound:
+            self._feed.client_gone(client.uid)
+            return
+        self._feed.client(replace(client, status=status, rv=int(meta.resource_version)))
 
     async def delete_job(self, job: JobRecord) -> None:
         """Delete a PipelineJob, and with it, by garbage collection, what it owns."""

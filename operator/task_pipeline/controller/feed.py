@@ -105,6 +105,7 @@ class Feed:
         if known is not None and known.uid == record.uid and known.rv >= record.rv:
             return
         self._store.clients[record.name] = record
+        self._scheduler.touch(record.name)
         if known is None or known.uid != record.uid or known.generation != record.generation:
             self._scheduler.client_changed(record.name)
             self._wake_invalid(record.name)

@@ -29,6 +29,7 @@ from task_pipeline.settings import Settings
 log = logging.getLogger(__name__)
 
 ORPHAN_SECONDS = 30.0  # how long the garbage collector may take to remove the jobs of a deleted Pipeline
+COPY_PAUSE = 5.0  # seconds before another try to write a copied priority, when the budget was used up
 UNWATCHED_SECONDS = 5.0  # between two look-ups of a workload that lost the label by which it is watched
 
 
@@ -72,8 +73,21 @@ class JobReconciler:
         await self._act(job, decision)
         if job.final:
             await self._remove_claimless(job)
+        elif decision.eligible and decision.status is None:
+            await self._copy_priority(job)
         if decision.wake is not None:
             tools.work.add_after(Key(Of.JOB, uid), (decision.wake - tools.now()).total_seconds())
+
+    async def _copy_priority(self, job: JobRecord) -> None:
+        """Show in a waiting job the priority that it is ranked by: its Pipeline's."""
+        pipeline = self._tools.store.pipelines.get(job.pipeline_uid)
+        wanted = job.spec.pipeline_priority if pipeline is None or pipeline.spec is None else pipeline.spec.priority
+        if wanted == job.spec.pipeline_priority:
+            return
+        if self._tools.scheduler.teller.spend():
+            await self._tools.executor.job_pipeline_priority(job, wanted)
+        else:
+            self._tools.work.add_after(Key(Of.JOB, job.uid), COPY_PAUSE)
 
     def rank(self, uid: str) -> None:
         """Put the job into the order if it may start, and do nothing else."""

@@ -18,6 +18,7 @@ from task_pipeline.api.resources import DEPLOYMENTS, KUBERNETES_JOBS, PIPELINE_J
 from task_pipeline.backends.kube import KubeBackend
 from task_pipeline.cache.store import Store
 from task_pipeline.controller.arrivals import Arrivals
+from task_pipeline.controller.clients import ClientReconciler
 from task_pipeline.controller.executor import Executor
 from task_pipeline.controller.feed import ClientSink, Feed, JobSink, PipelineSink, WorkloadSink
 from task_pipeline.controller.jobs import JobReconciler, Tools
@@ -73,7 +74,11 @@ class Runtime:
         )
         self._of_pipelines, self._of_jobs = PipelineReconciler(tools), JobReconciler(tools)
         feed.stage_over = self._of_pipelines.rank
-        self._reconcile = {Of.PIPELINE: self._of_pipelines.reconcile, Of.JOB: self._of_jobs.reconcile}
+        self._reconcile = {
+            Of.PIPELINE: self._of_pipelines.reconcile,
+            Of.JOB: self._of_jobs.reconcile,
+            Of.CLIENT: ClientReconciler(tools).reconcile,
+        }
         self.pipelines = PipelineSink(feed, self.store)
         self.clients = ClientSink(feed, settings.operator_namespace)
         self.informers = _informers(cluster, feed, self.store, settings.namespaces)
@@ -174,6 +179,8 @@ class Runtime:
             self.work.done(key, failed=failed, pause=pause)
 
     def _title(self, key: Key) -> str:
+        if key.of is Of.CLIENT:
+            return f"client {key.uid}"
         if key.of is Of.PIPELINE:
             pipeline = self.store.pipelines.get(key.uid)
             return f"pipeline {pipeline.namespace}/{pipeline.name}" if pipeline else "a pipeline that is gone"

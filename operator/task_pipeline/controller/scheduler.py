@@ -23,6 +23,7 @@ from task_pipeline.core.waiting import Wait, reason_of, wait_for
 from task_pipeline.settings import Settings
 
 JobHash = str
+CLIENT_PAUSE = 0.5  # seconds: changes that come together are told together
 
 
 class Scheduler:
@@ -82,10 +83,15 @@ class Scheduler:
         """Count the job's slot as its record has it; `before` is the record until now."""
         if before is None:
             self._arrived(job)
+        self.touch(job.spec.client_id)
         if job.holds_slot:
             self.queue.take_slot(job.hash, job.spec.client_id)
         elif job.final or (before is not None and before.holds_slot):
             self._free(job.hash)
+
+    def touch(self, client: str) -> None:
+        """What the client uses may have changed: its status is written soon."""
+        self._work.add_after(Key(Of.CLIENT, client), CLIENT_PAUSE)
 
     def job_gone(self, job_hash: JobHash) -> None:
         """The job does not exist any more and nothing of it runs."""
@@ -98,6 +104,7 @@ class Scheduler:
         if not self.queue.has_slot(job.hash):
             pipeline = self._store.pipelines.get(job.pipeline_uid)
             self.queue.put(job_entry(job, pipeline, self._accepted(job.pipeline_uid), held=held))
+            self.touch(job.spec.client_id)
             self.kick()
 
     def withdraw(self, job: JobRecord) -> None:

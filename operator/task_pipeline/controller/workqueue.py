@@ -21,10 +21,11 @@ class Of(StrEnum):
 
     PIPELINE = "pipeline"
     JOB = "job"
+    CLIENT = "client"
 
 
 class Key(NamedTuple):
-    """One object to look at, by UID."""
+    """One object to look at, by UID; a client by its name."""
 
     of: Of
     uid: str

@@ -5,6 +5,7 @@ Everything is found by its first or last member, and put or moved in O(log n), h
 
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from math import inf
 
 from task_pipeline.core.ordering import OrderKey, Rank
 from task_pipeline.core.ranking import Backwards, Ranking
@@ -95,6 +96,11 @@ class Lane:
         """Whether a job of this client may start now as far as the client is concerned."""
         return not self.shut and not self.at_limit
 
+    @property
+    def enqueued(self) -> int:
+        """Jobs inside both windows."""
+        return self.count[Zone.ENQUEUED]
+
     def add(self, entry: Entry, zone: Zone) -> None:
         """Take an entry in."""
         entry.zone = zone
@@ -129,9 +135,9 @@ class Lane:
         self._shelf(entry).put(entry.id, entry.rank)
 
     def across(self, entry: Entry) -> Rank:
-        """The place of an entry of this lane among those of all lanes."""
+        """The place of an entry of this lane among those of all lanes; the last without terms."""
         rank = entry.rank
-        return rank if rank.band == 0 or self.terms is None else rank._replace(by=self.terms.priority)
+        return rank if rank.band == 0 else rank._replace(by=inf if self.terms is None else self.terms.priority)
 
     def best(self, zone: Zone) -> Entry | None:
         """The first entry of a zone."""

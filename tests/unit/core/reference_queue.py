@@ -1,6 +1,7 @@
 """The reference scheduler: the promises of the queue, kept in the simplest way, by sorting everything each time."""
 
 from dataclasses import dataclass, field
+from math import inf
 
 from task_pipeline.core.lane import Entry, Terms, Zone
 from task_pipeline.core.ordering import Rank
@@ -26,7 +27,7 @@ class Reference:
             and entry.since + terms.max_wait <= self.now
         ):
             return Rank(0, entry.since + terms.max_wait, entry.key)
-        return Rank(1, terms.priority if terms is not None else 0, entry.key)
+        return Rank(1, terms.priority if terms is not None else inf, entry.key)
 
     def order(self) -> list[Entry]:
         return sorted(self.waiting.values(), key=self.rank)
