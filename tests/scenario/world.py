@@ -16,6 +16,7 @@ from task_pipeline.controller.runtime import Runtime
 from task_pipeline.kube.informer import Informer
 from task_pipeline.settings import Settings
 from tests.fakes import FakeCluster
+from tests.scenario.spy import Spy
 
 FINAL = ("DONE", "ERROR", "CANCELLED")
 NAMESPACE = "default"
@@ -27,6 +28,7 @@ class World:
 
     def __init__(self, **settings: Any) -> None:
         self.cluster = FakeCluster()
+        self.spy = Spy(self.cluster.store)
         self.settings = Settings(**(FAST | settings))
         self.runtime: Runtime | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -45,8 +47,9 @@ class World:
         self.runtime = runtime
 
     async def stop(self) -> None:
-        """Stop it as SIGTERM does."""
+        """Stop it as SIGTERM does. Its count of slots must be right at that moment, as at any other."""
         assert self.runtime is not None
+        assert self.runtime.scheduler.drift() == 0
         await self.runtime.stop()
         await self._end_watches()
 
@@ -62,8 +65,14 @@ class World:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.runtime = None
 
+    def change_settings(self, **settings: Any) -> None:
+        """Let the running operator go on with other settings."""
+        assert self.runtime is not None
+        self.settings = self.settings.model_copy(update=settings)
+        self.runtime.settings_changed(self.settings)
+
     def client(self, name: str, **spec: Any) -> None:
-        """Create or change a PipelineClient."""
+        """Create or change a PipelineClient: what `spec` does not name is as in a new one."""
         body = {"metadata": {"name": name, "namespace": "task-pipeline"}, "spec": {"namespaces": ["*"]} | spec}
         self.cluster.admin.apply(PIPELINE_CLIENTS, body, "task-pipeline")
 
@@ -76,6 +85,11 @@ class World:
     def edit(self, name: str, **spec: Any) -> None:
         """Change a Pipeline's spec as a user."""
         self.cluster.admin.patch(PIPELINES, name, {"spec": spec}, NAMESPACE)
+
+    def edit_job(self, pipeline: str, name: str, **spec: Any) -> None:
+        """Change a PipelineJob's spec as a user."""
+        found = next(job for job in self.jobs(pipeline) if job["spec"]["name"] == name)
+        self.cluster.admin.patch(PIPELINE_JOBS, found["metadata"]["name"], {"spec": spec}, NAMESPACE)
 
     def pipeline(self, name: str) -> dict[str, Any]:
         """The status of a Pipeline."""
@@ -134,7 +148,9 @@ async def running(**settings: Any) -> AsyncIterator[World]:
     await world.start()
     try:
         yield world
-    finally:
         if world.runtime is not None:
             await world.stop()
         world.check()
+    finally:
+        if world.runtime is not None:
+            await world.kill()
