@@ -14,7 +14,7 @@ from tests.fakes.store import Change, ChangeType, Object, Store
 
 
 class Told(NamedTuple):
-    """Something that waits has given a reason. `time` is the loop's."""
+    """Something that waits has given a reason, or another message. `time` is the loop's."""
 
     time: float
     who: str
@@ -93,13 +93,14 @@ class Spy:
             self.pods.put(change.uid, self._client_of[job_hash])
 
     def _reason(self, change: Change, who: str) -> None:
-        status = change.object.get("status", {})
-        told = _reason_of(change.object)
-        if told is not None and (change.previous is None or _reason_of(change.previous) != told):
-            self.told.append(Told(change.time, who, told, status.get("message", "")))
+        told = _wait_of(change.object)
+        if told is not None and (change.previous is None or _wait_of(change.previous) != told):
+            self.told.append(Told(change.time, who, *told))
 
 
-def _reason_of(thing: Object) -> str | None:
-    """Why it waits; None when it does not wait or does not say."""
+def _wait_of(thing: Object) -> tuple[str, str] | None:
+    """The reason why it waits, and the message; None when it does not wait or does not say."""
     status = thing.get("status", {})
-    return status.get("reason") if status.get("state") == "READY" else None
+    if status.get("state") != "READY" or "reason" not in status:
+        return None
+    return status["reason"], status.get("message", "")
