@@ -67,5 +67,5 @@ class Teller:
             self._granted[entry.id] = wait_for(self._queue, entry.client, reason)
             self._wake(entry)
         self._telling.notice()
-        if len(self._telling):
+        if self._telling.pending:
             self.plan()

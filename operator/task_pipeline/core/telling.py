@@ -22,8 +22,11 @@ class Telling:
         self._queue = queue
         self._noticed: dict[EntryId, Reason] = {}
 
-    def __len__(self) -> int:
-        return len(self._noticed)
+    @property
+    def pending(self) -> bool:
+        """Whether something that was noticed is to be told. The first of the order is noticed without that as well."""
+        found = ((self._queue.lane_of(one), one, reason) for one, reason in self._noticed.items())
+        return any(lane is not None and lane.entries[one].told != reason for lane, one, reason in found)
 
     def lasting(self) -> list[tuple[Entry, Reason]]:
         """Those noticed earlier whose true reason has been the same since, in order; the others are forgotten."""
