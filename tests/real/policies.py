@@ -18,6 +18,7 @@ from tests.real.users import GROUP, User, grant, rule
 LABEL = "policies.test/enforced"
 JOB_HASH = f"{GROUP}/job-hash"
 PATIENCE = 60.0
+OWN = "task-pipeline"
 POD = {"containers": [{"name": "m", "image": "busybox:1.36"}]}
 
 
@@ -35,6 +36,7 @@ def enforce(admin: Kubectl) -> Iterator[None]:
         yield
     finally:
         admin.ok("delete", "-f", "-", stdin=everything)
+        admin.ok("-n", OWN, "delete", "--ignore-not-found", "pclient", "closed")
 
 
 def enforced(admin: Kubectl, stranger: User) -> None:
@@ -42,7 +44,7 @@ def enforced(admin: Kubectl, stranger: User) -> None:
     admin.ok("label", "namespace", admin.namespace, f"{LABEL}=true")
     grant(admin, stranger.name, rule("create", "", "pods"), rule("*", GROUP, "*"))
     closed = {**pipeline(shell("a")), "spec": {**pipeline(shell("a"))["spec"], "clientId": "closed"}}
-    admin.ok("-n", "task-pipeline", "apply", "-f", "-", stdin=manifest("PipelineClient", "closed", {"namespaces": []}))
+    admin.ok("-n", OWN, "apply", "-f", "-", stdin=manifest("PipelineClient", "closed", {"namespaces": []}))
     for policy, probe in {
         "requester-rights": pipeline(shell("a", kind="Unknown")),
         "client-namespaces": closed,

@@ -14,7 +14,7 @@ from tests.cluster.polling import wait_for
 from tests.contract.kubectl import Kubectl
 from tests.operators import OperatorProcess
 from tests.real.pipelines import jobs_of, pods_of, shell, wait_all
-from tests.real.policies import native, pipeline
+from tests.real.policies import LABEL, OWN, native, pipeline
 from tests.real.users import GROUP, Rule, User, bind, grant, refusal, rule, service_account
 
 pytestmark = pytest.mark.cluster
@@ -231,14 +231,13 @@ def test_params_of_a_wrong_type_are_left_to_the_operator(author: Callable[..., U
 
 
 def test_nobody_creates_a_pipeline_in_the_operators_own_namespace(installed: Cluster, team: Kubectl) -> None:
-    own = Kubectl(installed.paths.kubectl, "task-pipeline")
-    label = "policies.test/enforced"
-    own.ok("label", "namespace", "task-pipeline", f"{label}=true")
+    own = Kubectl(installed.paths.kubectl, OWN)
+    own.ok("label", "namespace", OWN, f"{LABEL}=true")
     try:
         tries = ("create", "--dry-run=server", "-f", "-")
         told = wait_for(lambda: own.run(*tries, stdin=pipeline(shell("a"))).err, "a refusal", 30)
     finally:
-        own.ok("label", "namespace", "task-pipeline", f"{label}-")
+        own.ok("label", "namespace", OWN, f"{LABEL}-")
     assert "The namespace task-pipeline is the operator's own: create the Pipeline in another." in told
 
 

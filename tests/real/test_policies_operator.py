@@ -10,32 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from task_pipeline.kinds.registry import BUILT_IN
 from tests.cluster import Cluster
 from tests.cluster.polling import wait_for
 from tests.contract.kubectl import Kubectl, manifest
 from tests.operators import OperatorProcess
 from tests.real import audit
 from tests.real.pipelines import jobs_of, shell, wait_all, wait_for_status
-from tests.real.policies import JOB_HASH, native, pipeline, pipeline_job, pod
-from tests.real.users import GROUP, User, bind, grant, kubeconfig_of, refusal, rule, service_account
+from tests.real.policies import JOB_HASH, OWN, native, pipeline, pipeline_job, pod
+from tests.real.users import GROUP, OPERATOR_RULES, User, bind, grant, kubeconfig_of, refusal, rule, service_account
 
 pytestmark = pytest.mark.cluster
 
-OWN = "task-pipeline"
 ROLE = "task-pipeline-operate"
 EVERYTHING_OF_OURS = rule("*", GROUP, "*")
 POD_RIGHTS = rule("create,get,patch", "", "pods")
-OPERATOR_RULES = (
-    rule("create,delete,get,list,patch,watch", GROUP, "pipelinejobs"),
-    rule("get,list,watch", GROUP, "pipelines,pipelineclients"),
-    rule("patch", GROUP, "pipelines/status,pipelinejobs/status,pipelineclients/status"),
-    *(
-        rule(",".join(right.verbs), right.resource.group, right.resource.plural)
-        for kind in BUILT_IN
-        for right in kind.rights
-    ),
-)
 METRIC = re.compile(
     r"^apiserver_(validating_admission_policy_check_total|admission_match_condition_evaluation_seconds_count)"
     r"{(.*)} (\d+)$",

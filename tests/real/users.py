@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from task_pipeline.kinds.registry import BUILT_IN
 from tests.cluster.polling import wait_for
 from tests.contract.kubectl import Answer, Kubectl
 
@@ -36,6 +37,19 @@ def rule(verbs: str, group: str, resources: str, *names: str) -> Rule:
     """A rule of a role: `rule("create,patch", "apps", "deployments")`; `names` restrict it to objects."""
     made = {"apiGroups": [group], "resources": resources.split(","), "verbs": verbs.split(",")}
     return {**made, "resourceNames": list(names)} if names else made
+
+
+# All that the operator does in a namespace, its own included.
+OPERATOR_RULES = (
+    rule("create,delete,get,list,patch,watch", GROUP, "pipelinejobs"),
+    rule("get,list,watch", GROUP, "pipelines,pipelineclients"),
+    rule("patch", GROUP, "pipelines/status,pipelinejobs/status,pipelineclients/status"),
+    *(
+        rule(",".join(right.verbs), right.resource.group, right.resource.plural)
+        for kind in BUILT_IN
+        for right in kind.rights
+    ),
+)
 
 
 def grant(admin: Kubectl, user: str, *rules: Rule, title: str = "own") -> None:
