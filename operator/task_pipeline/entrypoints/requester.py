@@ -99,7 +99,6 @@ def _accounts() -> dict[str, str]:
     maps = ".filter(m, type(m) == map)"
     inner = "".join(f"\n.map(m, m.?{field}.orValue('')){maps}" for field in ("template", "spec"))
     variables = {
-        "may_use_all": may(*_ACCOUNTS),
         "pod_specs": f"object.spec.jobs.map(j, dyn(j).?params.?spec.orValue('')){maps}{inner}",
         "left0": "(object.spec.jobs.map(j, dyn(j).?params.?serviceAccountName.orValue(''))\n"
         "+ variables.pod_specs.map(p, p.?serviceAccountName.orValue(''))\n"
@@ -117,11 +116,11 @@ def _account_validations() -> Iterator[Manifest]:
     for number in range(1, MAX_ACCOUNTS + 1):
         account = f"variables.account{number}"
         yield validation(
-            f"{account} == '' || variables.may_use_all\n|| {may(*_ACCOUNTS, account)}",
+            f"{account} == '' || {may(*_ACCOUNTS, account)}",
             computed=_refusal(f"'{ACCOUNT_VERB} serviceaccounts/' + {account}"),
         )
     yield validation(
-        f"size(variables.left{MAX_ACCOUNTS}) == 0 || variables.may_use_all",
+        f"size(variables.left{MAX_ACCOUNTS}) == 0 || {may(*_ACCOUNTS)}",
         computed=_refusal(
             f"'{ACCOUNT_VERB} all serviceaccounts (asked of a Pipeline that names more than {MAX_ACCOUNTS})'"
         ),
