@@ -173,6 +173,28 @@ def test_priorities_and_cancel_of_a_pipelinejob_may_be_edited(in_every_state: Ku
         in_every_state.ok(*in_every_state.merge(name, {"spec": change}, "--dry-run=server"))
 
 
+def test_a_spec_is_judged_whatever_status_comes_with_it(kubectl: Kubectl) -> None:
+    kubectl.create("PipelineJob", "both", JOB_SPEC)
+    kubectl.create("Pipeline", "both", spec())
+    kubectl.status("tpl/both", state="IN PROGRESS", startTime=TIME, progress="0/1")
+    other = {"state": "DONE", "reason": "Other", "progress": "1/1"}
+    changes: dict[str, Any] = {"pjob/both": {"stage": "t"}, "tpl/both": {"jobs": [job("b")]}}
+    for name, change in changes.items():
+        before = kubectl.get(*name.split("/"))
+        told = kubectl.refused(*kubectl.merge(name, {"spec": change, "status": other}))
+        assert "cannot be changed" in told
+        kubectl.ok(*kubectl.merge(name, {"spec": change, "status": {"message": "new"}}, "--subresource=status"))
+        after = kubectl.get(*name.split("/"))
+        assert after["spec"] == before["spec"]
+        assert after["status"] == before["status"] | {"message": "new"}
+
+
+def test_a_job_is_not_given_a_stage_that_does_not_exist_whatever_status_comes_with_it(kubectl: Kubectl) -> None:
+    kubectl.create("Pipeline", "stray", spec())
+    change = {"spec": {"jobs": [job(stage="none")]}, "status": {"state": "CANCELLED", "progress": "1/1"}}
+    assert "not in spec.stages" in kubectl.refused(*kubectl.merge("tpl/stray", change))
+
+
 def condition(kind: str) -> dict[str, Any]:
     return {"type": kind, "status": "True", "reason": "Test", "lastTransitionTime": TIME}
 

@@ -133,13 +133,14 @@ def _pipeline_rules(new: Object, old: Object | None) -> Iterator[str]:
 def _job_rules(new: Object, old: Object | None) -> Iterator[str]:
     if old is None:
         return
-    properties = schema_of(PIPELINEJOB_KIND)["properties"]["spec"]
-    for rule in rules.immutable_rules(properties["properties"], properties["required"], JOB_EDITABLE):
-        field = rule["fieldPath"].removeprefix(".")
-        if new["spec"].get(field) != old["spec"].get(field):
-            yield f"spec.{field}: Invalid value: {rule['message']}"
+    kept = [
+        name for name in schema_of(PIPELINEJOB_KIND)["properties"]["spec"]["properties"] if name not in JOB_EDITABLE
+    ]
+    changed = next((name for name in kept if new["spec"].get(name) != old["spec"].get(name)), None)
+    if changed is not None:
+        yield f"spec: Invalid value: {rules.immutable_message(changed, JOB_EDITABLE)}"
     if not job_may_move(State(old["status"]["state"]), State(new["status"]["state"])):
-        yield f"status.state: Invalid value: {rules.job_status_rules()[0]['message']}"
+        yield f"status.state: Invalid value: {rules.job_state_rules()[0]['message']}"
 
 
 def _no_rules(new: Object, old: Object | None) -> Iterator[str]:

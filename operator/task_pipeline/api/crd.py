@@ -29,6 +29,7 @@ from task_pipeline.api.states import State
 JOB_EDITABLE = frozenset({"pipelinePriority", "priority", "cancel"})
 ALIASES = {"retryAttempt": "retry_attempt", "allowFailure": "allow_failure"}
 _VALIDATIONS = "x-kubernetes-validations"
+_MAP_TYPE = "x-kubernetes-map-type"  # atomic: one entry in managedFields, which are decoded and merged at each write
 
 
 def crd_for(kind: str) -> dict[str, Any]:
@@ -75,7 +76,8 @@ def _pipeline() -> Schema:
         job["properties"][alias]["description"] = f"Another spelling of {name}; only one of them may be given."
     _explain_patterns(spec)
     job[_VALIDATIONS] = rules.job_item_rules()
-    spec[_VALIDATIONS] = rules.pipeline_spec_rules()
+    spec["properties"]["stages"][_VALIDATIONS] = rules.stages_rules()
+    spec["properties"]["jobs"][_VALIDATIONS] = rules.jobs_rules()
     status = _status(lower(PipelineStatus, keep_defaults=False), {"observedGeneration": -1, "state": State.READY})
     _list(status, "stages", "atomic")
     _list(status, "failedJobs", "atomic")
@@ -87,11 +89,13 @@ def _pipeline() -> Schema:
 
 def _pipelinejob() -> Schema:
     spec = lower(PipelineJobSpec)
-    spec[_VALIDATIONS] = rules.immutable_rules(spec["properties"], spec["required"], JOB_EDITABLE)
+    spec[_MAP_TYPE] = "atomic"
     status = _status(lower(PipelineJobStatus, keep_defaults=False), {"state": State.READY, "reason": Reason.QUEUED})
     _list(status, "attempts", "atomic")
-    status[_VALIDATIONS] = rules.job_status_rules()
-    return _root("One job of one run of a Pipeline, made by the operator when its stage opens.", spec, status)
+    status["properties"]["state"][_VALIDATIONS] = rules.job_state_rules()
+    root = _root("One job of one run of a Pipeline, made by the operator when its stage opens.", spec, status)
+    root[_VALIDATIONS] = rules.job_root_rules(spec["properties"], spec["required"], JOB_EDITABLE)
+    return root
 
 
 def _pipelineclient() -> Schema:
@@ -125,6 +129,7 @@ def _status(schema: Schema, default: dict[str, Any]) -> Schema:
     conditions["x-kubernetes-list-type"] = "map"
     conditions["x-kubernetes-list-map-keys"] = ["type"]
     schema.pop("required", None)
+    schema[_MAP_TYPE] = "atomic"
     if default:
         plain = {key: str(value) if isinstance(value, str) else value for key, value in default.items()}
         schema["default"] = plain

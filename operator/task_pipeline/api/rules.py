@@ -4,6 +4,10 @@ Rule: the edges of the state machine come from the tables of states.py, never fr
 texts that decode.py shares with the API server are written here once. A rule over `jobs` has no
 `messageExpression`: the API server refuses its estimated cost. Where `transformMapEntry` meets
 a name twice, its error names it.
+
+The API server judges every rule at every write, rules on a spec at each write of a status too, and for every `self.x`
+it copies the schema of all neighbours of x. So a rule stands where `self` is a value or a list if it can; one that
+needs the whole object ends at once when a status is written (`_writes_status`; docs/performance.md has the numbers).
 """
 
 from collections.abc import Iterable, Mapping
@@ -43,20 +47,30 @@ def _words(states: Iterable[State]) -> str:
     return "[" + ", ".join(f"'{state}'" for state in State if state in frozenset(states)) + "]"
 
 
-def _edges(table: Mapping[State, frozenset[State]]) -> str:
-    """The CEL condition that staying, or an edge of `table`, is what happened."""
-    parts = ["self.state == oldSelf.state"]
-    parts += [f"(oldSelf.state == '{old}' && self.state in {_words(table[old])})" for old in State if table.get(old)]
+def _edges(table: Mapping[State, frozenset[State]], state: str) -> str:
+    """The CEL condition that staying, or an edge of `table`, is what happened; `state` leads from self to the state."""
+    new, old = f"self{state}", f"oldSelf{state}"
+    parts = [f"{new} == {old}"]
+    parts += [f"({old} == '{before}' && {new} in {_words(table[before])})" for before in State if table.get(before)]
     return " || ".join(parts)
 
 
-def job_status_rules() -> list[Rule]:
-    """Rules on a PipelineJob's status: the edges of one run, nothing else."""
+def _writes_status(beside: str, old: str = "oldSelf") -> str:
+    """The CEL condition, at the root, that the status has changed: such a write cannot have changed the spec.
+
+    The API server sees to that, and it drops a status from every other write. Compared are the state and `beside`, a
+    field that moves when the state does not; a write that moves neither is judged in full, which costs more, no more.
+    """
+    # The list of one bounds the estimated cost of what may be absent.
+    return f"self.status.state != {old}.status.state || [self.status.?{beside}] != [{old}.status.?{beside}]"
+
+
+def job_state_rules() -> list[Rule]:
+    """Rules on a PipelineJob's status.state: the edges of one run, nothing else."""
     return [
         _rule(
-            _edges(TRANSITIONS_JOB),
+            _edges(TRANSITIONS_JOB, ""),
             "a PipelineJob may not go from its present state to this one; docs/states.md has the table",
-            fieldPath=".state",
         )
     ]
 
@@ -70,7 +84,7 @@ def pipeline_status_rules() -> list[Rule]:
     ]
     return [
         _rule(
-            " || ".join([_edges(TRANSITIONS_PIPELINE), rerun, *repairs]),
+            " || ".join([_edges(TRANSITIONS_PIPELINE, ".state"), rerun, *repairs]),
             "a Pipeline may not go from its present state to this one; docs/states.md has the table",
             fieldPath=".state",
         ),
@@ -78,25 +92,14 @@ def pipeline_status_rules() -> list[Rule]:
     ]
 
 
-def pipeline_spec_rules() -> list[Rule]:
-    """Rules on a Pipeline's spec: names are unique, every job names a stage of the list."""
-    return [
-        _rule(
-            "size(self.stages.transformMapEntry(i, s, {s: i})) == size(self.stages)",
-            f"spec.stages: {DUPLICATE_STAGE}",
-            fieldPath=".stages",
-        ),
-        _rule(
-            "size(self.jobs.transformMapEntry(i, j, {j.name: i})) == size(self.jobs)",
-            f"spec.jobs: {DUPLICATE_JOB}",
-            fieldPath=".jobs",
-        ),
-        _rule(
-            "self.jobs.all(j, j.stage in self.stages)",
-            f"a job {UNKNOWN_STAGE}",
-            fieldPath=".jobs",
-        ),
-    ]
+def stages_rules() -> list[Rule]:
+    """Rules on a Pipeline's spec.stages: names are unique."""
+    return [_rule("size(self.transformMapEntry(i, s, {s: i})) == size(self)", DUPLICATE_STAGE)]
+
+
+def jobs_rules() -> list[Rule]:
+    """Rules on a Pipeline's spec.jobs: names are unique."""
+    return [_rule("size(self.transformMapEntry(i, j, {j.name: i})) == size(self)", DUPLICATE_JOB)]
 
 
 def pattern_rule(pattern: str) -> Rule:
@@ -114,31 +117,53 @@ def job_item_rules() -> list[Rule]:
 
 
 def pipeline_root_rules() -> list[Rule]:
-    """Rules on the whole Pipeline: what has started keeps its stages, jobs and client."""
-    started = "(has(oldSelf.status) && (has(oldSelf.status.startTime) || oldSelf.status.?run.orValue(1) > 1))"
-    return [
+    """Rules on the whole Pipeline: every job names a stage; what has started keeps its stages, jobs and client."""
+    known: Rule = {
+        "rule": f"(oldSelf.hasValue() && ({_writes_status('progress', 'oldSelf.value()')})) || "
+        "[self.spec.stages].all(stages, self.spec.jobs.all(j, j.stage in stages))",
+        "message": f"a job {UNKNOWN_STAGE}",
+        "fieldPath": ".spec.jobs",
+        "optionalOldSelf": True,
+    }
+    started = "(has(oldSelf.status.startTime) || oldSelf.status.?run.orValue(1) > 1)"
+    kept = [
         _rule(
-            f"!{started} || self.spec.{field} == oldSelf.spec.{field}",
+            f"{_writes_status('progress')} || !{started} || self.spec.{field} == oldSelf.spec.{field}",
             f"spec.{field} cannot be changed after the start: {WAYS_OUT}",
             fieldPath=f".spec.{field}",
         )
         for field in ("stages", "jobs", "clientId")
     ]
+    return [known, *kept]
 
 
-def immutable_rules(properties: Iterable[str], required: Iterable[str], editable: frozenset[str]) -> list[Rule]:
-    """One rule per property of a spec that is neither changed, nor added, nor taken away."""
+def immutable_message(field: str, editable: frozenset[str]) -> str:
+    """Why `field` of a PipelineJob's spec stays as it is."""
+    return (
+        f"spec.{field} of a PipelineJob cannot be changed: the operator writes it once; "
+        f"only {', '.join(sorted(editable))} may be edited"
+    )
+
+
+def job_root_rules(properties: Iterable[str], required: Iterable[str], editable: frozenset[str]) -> list[Rule]:
+    """The rule that no property of a PipelineJob's spec is changed, added or taken away, but for the editable ones.
+
+    It is one rule whose message names the first such property: one rule for each costs as much as the rest of a write.
+    """
     needed = frozenset(required)
-    rules = []
+    same = {}
     for field in properties:
-        if field in editable:
-            continue
-        mark = "." if field in needed else ".?"
-        # The list of one bounds the estimated cost: an open object alone exceeds the limit.
-        same = f"[self{mark}{field}] == [oldSelf{mark}{field}]"
-        message = (
-            f"spec.{field} of a PipelineJob cannot be changed: the operator writes it once; "
-            f"only {', '.join(sorted(editable))} may be edited"
+        if field not in editable:
+            mark = "." if field in needed else ".?"
+            # The list of one bounds the estimated cost: an open object alone exceeds the limit.
+            same[field] = f"[self.spec{mark}{field}] == [oldSelf.spec{mark}{field}]"
+    changed = " : ".join(f"!({condition}) ? '{field}'" for field, condition in same.items())
+    before, after = immutable_message("*", editable).split("*")
+    return [
+        _rule(
+            f"{_writes_status('reason')} || ({' && '.join(same.values())})",
+            immutable_message("*", editable),
+            messageExpression=f"'{before}' + ({changed} : '*') + '{after}'",
+            fieldPath=".spec",
         )
-        rules.append(_rule(same, message, fieldPath=f".{field}"))
-    return rules
+    ]

@@ -1,5 +1,6 @@
 """The CRDs as data: names, columns, descriptions, limits, and the rules made from the state tables."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,6 +33,9 @@ ALL_PROPERTIES = {
     for path, node in properties(version(kind)["schema"]["openAPIV3Schema"])
     if path != ".metadata"
 }
+
+
+ROOTS = {kind: version(kind)["schema"]["openAPIV3Schema"] for kind in CRDS}
 
 
 def test_names() -> None:
@@ -124,7 +128,7 @@ def test_list_types() -> None:
     assert not missing
 
 
-def test_rules_have_messages_and_none_is_an_expression() -> None:
+def test_rules_have_messages_and_none_over_jobs_is_an_expression() -> None:
     rules = [
         rule
         for crd in ALL_CRDS
@@ -134,21 +138,33 @@ def test_rules_have_messages_and_none_is_an_expression() -> None:
     assert len(rules) > 20
     for rule in rules:
         assert len(rule["message"]) > 20
-        assert "messageExpression" not in rule
+        assert ".jobs" not in rule.get("messageExpression", "")
 
 
 def test_state_rules_name_every_edge_of_the_tables() -> None:
-    rule = ALL_PROPERTIES["PipelineJob.status"]["x-kubernetes-validations"][0]["rule"]
-    assert "(oldSelf.state == 'READY' && self.state in ['IN PROGRESS', 'CANCELLED'])" in rule
-    assert "(oldSelf.state == 'IN PROGRESS' && self.state in ['READY', 'DONE', 'ERROR'])" in rule
-    assert not any(f"oldSelf.state == '{state}'" in rule for state in (State.DONE, State.ERROR, State.CANCELLED))
+    rule = ALL_PROPERTIES["PipelineJob.status.state"]["x-kubernetes-validations"][0]["rule"]
+    assert "(oldSelf == 'READY' && self in ['IN PROGRESS', 'CANCELLED'])" in rule
+    assert "(oldSelf == 'IN PROGRESS' && self in ['READY', 'DONE', 'ERROR'])" in rule
+    assert not any(f"oldSelf == '{state}'" in rule for state in (State.DONE, State.ERROR, State.CANCELLED))
 
 
 def test_everything_in_a_pipelinejob_spec_but_three_fields_is_immutable() -> None:
-    rules = ALL_PROPERTIES["PipelineJob.spec"]["x-kubernetes-validations"]
-    guarded = {rule["fieldPath"].removeprefix(".") for rule in rules}
+    (rule,) = ROOTS["PipelineJob"]["x-kubernetes-validations"]
     names = set(ALL_PROPERTIES["PipelineJob.spec"]["properties"])
-    assert names - guarded == {"pipelinePriority", "priority", "cancel"}
+    for text in (rule["rule"], rule["messageExpression"]):
+        guarded = set(re.findall(r"\[self\.spec\.\??(\w+)\] == \[oldSelf\.spec\.", text))
+        assert names - guarded == {"pipelinePriority", "priority", "cancel"}
+
+
+def test_rules_on_whole_objects_end_at_once_when_the_status_is_written() -> None:
+    for kind in ("Pipeline", "PipelineJob"):
+        for rule in ROOTS[kind]["x-kubernetes-validations"]:
+            assert re.match(
+                r"(\(oldSelf.hasValue\(\) && \()?self.status.state != oldSelf.*?.status.state \|\| ", rule["rule"]
+            )
+        spec = ALL_PROPERTIES[f"{kind}.spec"]
+        assert "x-kubernetes-validations" not in spec
+        assert ALL_PROPERTIES[f"{kind}.status"]["x-kubernetes-map-type"] == "atomic"
 
 
 def test_an_unknown_kind_is_an_error() -> None:
