@@ -65,6 +65,11 @@ class World:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.runtime = None
 
+    @property
+    def now(self) -> float:
+        """The loop's time."""
+        return asyncio.get_running_loop().time()
+
     def change_settings(self, **settings: Any) -> None:
         """Let the running operator go on with other settings."""
         assert self.runtime is not None

@@ -35,7 +35,8 @@ class Teller:
         self._timer: asyncio.TimerHandle | None = None
 
     def plan(self) -> None:
-        """Something has changed: look soon."""
+        """Something has changed, and all that follows from it has been done: look soon."""
+        self._telling.settled()
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(LOOK, self._look)
 

@@ -124,8 +124,9 @@ class Lane:
         return entry
 
     def move(self, entry: Entry, zone: Zone) -> None:
-        """Move an entry to another zone."""
-        self.add(self.take(entry.id), zone)
+        """Move an entry to another zone, where it has another reason to wait."""
+        self.take(entry.id).noticed = False
+        self.add(entry, zone)
 
     def mark(self, entry: Entry, *, noticed: bool = False, told: str | None = None) -> None:
         """Change what is known of an entry's reason."""

@@ -118,14 +118,14 @@ class AgainstTheReference(RuleBasedStateMachine):
 
     @rule()
     def tell(self) -> None:
-        """What has been wrong for two looks, and nothing else, is told."""
+        """What has been wrong for two looks and all the time between them, and nothing else, is told."""
         truth = self.reasons()
         wrong = {one for one, reason in truth.items() if self.reference.waiting[one].told != reason}
         lasting = self.telling.lasting()
         told = [entry.id for entry, _ in lasting]
         assert told == [one.id for one in self.reference.order() if one.id in told]
         for entry, reason in lasting:
-            assert (truth[entry.id], self.seen[entry.id]) == (reason, reason)
+            assert (truth[entry.id], self.seen.get(entry.id)) == (reason, reason)
             self.queue.put(replace(entry, told=reason.value))
             self.reference.waiting[entry.id].told = reason.value
         self.telling.notice()
@@ -174,7 +174,10 @@ class AgainstTheReference(RuleBasedStateMachine):
             lane = self.queue.lane_of(one.id)
             assert lane is not None
             found[one.id] = reason_of(self.queue, lane, one)
-        assert found == self.reasons()
+        truth = self.reasons()
+        assert found == truth
+        self.telling.settled()
+        self.seen = {one: reason for one, reason in self.seen.items() if truth.get(one) == reason}
 
     @invariant()
     def same_counts(self) -> None:
