@@ -80,6 +80,8 @@ class PipelineReconciler:
     def rank(self, uid: str) -> None:
         """Give the Pipeline, or the jobs of the stage that it opens now, their places, and do nothing else."""
         pipeline = self._tools.store.pipelines[uid]
+        if self._tools.arrivals.is_current(pipeline):
+            self._tools.arrivals.remember(pipeline)
         decision = decide_pipeline(self._facts(pipeline), self._tools.now())
         if decision.divide is not None:
             self._tools.scheduler.expect(pipeline, decision.divide)
@@ -96,14 +98,19 @@ class PipelineReconciler:
         """A spec that was edited before the first launch replaces the old one: what was made for that is removed."""
         tools = self._tools
         over = pipeline.deleting or pipeline.final or pipeline.status.start_time is not None
-        if over or tools.arrivals.is_current(pipeline):
+        if over:
+            tools.arrivals.close(pipeline.uid)
+            return
+        if tools.arrivals.is_current(pipeline):
+            tools.arrivals.remember(pipeline)
             return
         jobs = [job for job in tools.store.jobs_of(pipeline.uid) if job.spec.run == pipeline.run]
         if not jobs or any(revision.has_begun(job) or tools.scheduler.has_slot(job) for job in jobs):
             return
         wrong = self._faults_of(pipeline) is not None or self._refusal_of(pipeline) is not None
-        wanted = {} if wrong else revision.wanted(pipeline)
-        outdated = revision.outdated(jobs, wanted)
+        wanted = revision.wanted(pipeline, None if wrong else pipeline.spec)
+        before = revision.wanted(pipeline, tools.arrivals.made_for(pipeline.uid))
+        outdated = revision.outdated(jobs, wanted, before)
         if not outdated and len(jobs) == len(wanted):
             tools.arrivals.confirm(pipeline)
             return

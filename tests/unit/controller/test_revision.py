@@ -56,12 +56,26 @@ BEFORE = (job("a"), job("b"), job("later", "t"))
     ],
 )
 def test_what_is_not_as_the_spec_wants_it_is_outdated(after: PipelineRecord, outdated: str, missing: int) -> None:
-    jobs, wanted = made(pipeline(*BEFORE)), revision.wanted(after)
-    assert {one.spec.name for one in revision.outdated(jobs, wanted)} == set(outdated)
+    jobs, wanted = made(pipeline(*BEFORE)), revision.wanted(after, after.spec)
+    assert {one.spec.name for one in revision.outdated(jobs, wanted, {})} == set(outdated)
     assert len(set(wanted) - {one.hash for one in jobs}) == missing
 
 
 def test_without_a_spec_nothing_is_wanted() -> None:
     whole = pipeline(*BEFORE)
     broken = msgspec.structs.replace(whole, spec=None, fault="broken")
-    assert len(revision.outdated(made(whole), revision.wanted(broken))) == 2
+    assert len(revision.outdated(made(whole), revision.wanted(broken, broken.spec), {})) == 2
+
+
+def test_a_priority_that_a_user_gave_a_job_outlives_edits_of_other_things() -> None:
+    before = pipeline(*BEFORE)
+    edited = [msgspec.structs.replace(one, spec=msgspec.structs.replace(one.spec, priority=1)) for one in made(before)]
+    known = revision.wanted(before, before.spec)
+
+    def outdated_after(*jobs: dict[str, Any], **fields: Any) -> set[str]:
+        after = pipeline(*jobs, **fields)
+        return {one.spec.name for one in revision.outdated(edited, revision.wanted(after, after.spec), known)}
+
+    assert outdated_after(*BEFORE, suspend=True) == set()
+    assert outdated_after(job("a"), job("b", timeout=5)) == {"b"}
+    assert outdated_after(job("a", priority=3), job("b", priority=1)) == {"a"}
