@@ -20,6 +20,7 @@ from task_pipeline.cache.convert import (
 from task_pipeline.cache.store import Store
 from task_pipeline.controller.scheduler import Scheduler
 from task_pipeline.controller.workqueue import Key, Of, Urgency, WorkQueue
+from task_pipeline.core.clients import grounds
 from task_pipeline.core.records import ClientRecord, JobRecord, PipelineJobView, PipelineRecord
 
 log = logging.getLogger(__name__)
@@ -108,6 +109,7 @@ class Feed:
         self._scheduler.touch(record.name)
         if known is None or known.uid != record.uid or known.generation != record.generation:
             self._scheduler.client_changed(record.name)
+        if known is None or known.uid != record.uid or grounds(known) != grounds(record):
             self._wake_invalid(record.name)
 
     def client_gone(self, uid: str) -> None:

@@ -3,6 +3,11 @@
 from task_pipeline.core.records import ClientRecord, PipelineRecord
 
 
+def grounds(client: ClientRecord) -> tuple[object, ...]:
+    """What of a client `refusal` depends on; all else, such as limits, may change without another judgement."""
+    return client.valid, client.namespaces, client.highest_priority, client.allowed_kinds
+
+
 def refusal(client: ClientRecord | None, pipeline: PipelineRecord) -> str | None:
     """Why the client that the Pipeline names does not take it, with the way out; None when it does."""
     spec = pipeline.spec
