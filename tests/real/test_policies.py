@@ -263,14 +263,3 @@ def test_2000_jobs_fit_the_limits_of_cost(author: Callable[..., User], kind: str
     document["metadata"]["name"] += "-again"
     told = refusal(author("nobody").tries(document))
     assert f"nobody may not create {KINDS[kind][0].removeprefix('create ')} ({kind})" in told
-
-
-def test_the_api_server_has_nothing_to_say_against_the_expressions(team: Kubectl) -> None:
-    def checked() -> dict[str, Any]:
-        items = json.loads(team.ok("get", "validatingadmissionpolicies", "-o", "json"))["items"]
-        return {one["metadata"]["name"]: one.get("status", {}).get("typeChecking") for one in items}
-
-    wait_for(lambda: None not in checked().values(), "the API server's own check of the types", 60)
-    assert checked() == {
-        f"{name}.{GROUP}": {} for name in ("requester-rights", "client-namespaces", "pipelinejobs", "reserved-labels")
-    }
