@@ -17,7 +17,7 @@ from task_pipeline.core.records import PipelineRecord
 from task_pipeline.core.rollup import Tally
 from task_pipeline.core.waiting import Wait, wait_for
 from task_pipeline.kinds import registry
-from task_pipeline.kube.errors import Forbidden
+from task_pipeline.kube.errors import ApiError, Forbidden, KubeError, is_transient
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,7 @@ BETWEEN = 0.3  # seconds between two writes of one Pipeline, at least
 LAZY = 5.0  # seconds between two writes that only count
 COST_FACTOR = 20  # and at least so many times as long as the last write took
 NAMESPACE_PAUSE = 30.0
+PATIENCE = 5.0  # seconds for which jobs keep their places, and their slots, while their creation fails
 
 _NEAREST_FIRST = (
     Reason.GLOBAL_LIMIT,
@@ -56,6 +57,7 @@ class PipelineReconciler:
         self._paces: dict[str, _Pace] = {}
         self._faults: dict[str, tuple[int, str | None]] = {}
         self._closing: set[str] = set()
+        self._failing: dict[str, float] = {}  # since when (loop time) the creation of PipelineJobs fails
 
     async def reconcile(self, uid: str) -> None:
         """Look at the Pipeline once."""
@@ -72,6 +74,7 @@ class PipelineReconciler:
             pipeline = tools.store.pipelines.get(uid, pipeline)
             decision = decide_pipeline(self._facts(pipeline), tools.now())
         tools.scheduler.unexpect(uid)
+        self._failing.pop(uid, None)
         self._close(uid, decision)
         if decision.wake is not None:
             tools.work.add_after(Key(Of.PIPELINE, uid), (decision.wake - tools.now()).total_seconds())
@@ -189,7 +192,8 @@ class PipelineReconciler:
         try:
             await self._tools.executor.create_jobs(pipeline, drafts(pipeline, stage))
         except BaseException as error:
-            self._tools.scheduler.unexpect(pipeline.uid)
+            if not self._will_pass(pipeline.uid, error):
+                self._tools.scheduler.unexpect(pipeline.uid)
             if not isinstance(error, Forbidden):
                 raise
             log.warning("pipeline %s/%s: %s", pipeline.namespace, pipeline.name, error.message)
@@ -197,6 +201,13 @@ class PipelineReconciler:
             return False
         self._tools.arrivals.divide(pipeline, stage)
         return True
+
+    def _will_pass(self, uid: str, error: BaseException) -> bool:
+        """Whether creation will succeed so soon that nothing worse is to start meanwhile."""
+        clock = self._tools.work.clock
+        pause = (isinstance(error, ApiError) and error.retry_after) or 0.0
+        failing = clock() - self._failing.setdefault(uid, clock())
+        return isinstance(error, KubeError) and is_transient(error) and failing + pause < PATIENCE
 
     async def _tell(self, pipeline: PipelineRecord, decision: PipelineDecision) -> None:
         if decision.urgency is Urgency.NONE:
@@ -220,6 +231,7 @@ class PipelineReconciler:
         self._paces.pop(uid, None)
         self._faults.pop(uid, None)
         self._closing.discard(uid)
+        self._failing.pop(uid, None)
         self._tools.arrivals.forget(uid)
         self._tools.work.forget(Key(Of.PIPELINE, uid))
 
