@@ -1,6 +1,6 @@
 """The boundary between two stages: whoever is better keeps its turn, however its next PipelineJobs come into being.
 
-One slot, a better Pipeline of two stages, a worse one that waits. When the first stage ends the second does not exist yet.
+One slot, a better Pipeline of two stages, a worse one that waits. When the first stage ends, the second does not exist.
 """
 
 import asyncio

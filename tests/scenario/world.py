@@ -32,6 +32,7 @@ class World:
         self.settings = Settings(**(FAST | settings))
         self.runtime: Runtime | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._namespace_of: dict[str, str] = {}  # of Pipelines; their names are unique in a scenario
         self.client("default", namespaces=["*"])
 
     async def start(self) -> None:
@@ -81,29 +82,31 @@ class World:
         body = {"metadata": {"name": name, "namespace": "task-pipeline"}, "spec": {"namespaces": ["*"]} | spec}
         self.cluster.admin.apply(PIPELINE_CLIENTS, body, "task-pipeline")
 
-    def submit(self, name: str, *jobs: dict[str, Any], **spec: Any) -> None:
+    def submit(self, name: str, *jobs: dict[str, Any], namespace: str = NAMESPACE, **spec: Any) -> None:
         """Create a Pipeline; its stages are those of its jobs in the order of appearance unless given."""
         stages = list(dict.fromkeys(job["stage"] for job in jobs))
         body = {"stages": stages, "jobs": list(jobs)} | spec
-        self.cluster.admin.create(PIPELINES, {"metadata": {"name": name}, "spec": body}, NAMESPACE)
+        self._namespace_of[name] = namespace
+        self.cluster.admin.create(PIPELINES, {"metadata": {"name": name}, "spec": body}, namespace)
 
     def edit(self, name: str, **spec: Any) -> None:
         """Change a Pipeline's spec as a user."""
-        self.cluster.admin.patch(PIPELINES, name, {"spec": spec}, NAMESPACE)
+        self.cluster.admin.patch(PIPELINES, name, {"spec": spec}, self._namespace_of[name])
 
     def edit_job(self, pipeline: str, name: str, **spec: Any) -> None:
         """Change a PipelineJob's spec as a user."""
         found = next(job for job in self.jobs(pipeline) if job["spec"]["name"] == name)
-        self.cluster.admin.patch(PIPELINE_JOBS, found["metadata"]["name"], {"spec": spec}, NAMESPACE)
+        self.cluster.admin.patch(PIPELINE_JOBS, found["metadata"]["name"], {"spec": spec}, self._namespace_of[pipeline])
 
     def pipeline(self, name: str) -> dict[str, Any]:
         """The status of a Pipeline."""
-        status: dict[str, Any] = self.cluster.admin.get(PIPELINES, name).get("status", {})
+        found = self.cluster.admin.get(PIPELINES, name, self._namespace_of[name])
+        status: dict[str, Any] = found.get("status", {})
         return status
 
     def jobs(self, pipeline: str | None = None) -> list[dict[str, Any]]:
         """The PipelineJobs, of one Pipeline or of all, in the order of stages and places."""
-        found = self.cluster.admin.list(PIPELINE_JOBS, NAMESPACE)
+        found = self.cluster.admin.list(PIPELINE_JOBS)
         wanted = [job for job in found if pipeline is None or job["spec"]["pipeline"] == pipeline]
         return sorted(wanted, key=lambda job: (job["spec"]["stageIndex"], job["spec"]["index"]))
 
@@ -124,7 +127,7 @@ class World:
 
     async def until_final(self, *names: str, seconds: float = 600.0) -> dict[str, str]:
         """Wait until the Pipelines are final; returns their states."""
-        wanted = names or tuple(p["metadata"]["name"] for p in self.cluster.admin.list(PIPELINES, NAMESPACE))
+        wanted = names or tuple(p["metadata"]["name"] for p in self.cluster.admin.list(PIPELINES))
 
         def final() -> bool:
             return all(self.pipeline(name).get("state") in FINAL for name in wanted)

@@ -28,7 +28,7 @@ from task_pipeline.core.records import (
     status_patch,
 )
 from task_pipeline.kube.cluster import Cluster
-from task_pipeline.kube.errors import AlreadyExists, NotFound
+from task_pipeline.kube.errors import AlreadyExists, Forbidden, NotFound
 
 WINDOW = 16  # PipelineJobs of one Pipeline that are created or deleted at once
 
@@ -137,12 +137,23 @@ class Executor:
 
 
 async def _at_once(step: Callable[[T], Awaitable[None]], items: Iterable[T]) -> None:
-    """Take the step for every item, some at a time; the first error is raised when all have been tried."""
+    """Take the step for every item, some at a time; the first error is raised when all have been tried.
+
+    What the API server forbids for one it forbids for all, so no more are tried after that.
+    """
     window = asyncio.Semaphore(WINDOW)
+    forbidden = False
 
     async def one(item: T) -> None:
+        nonlocal forbidden
         async with window:
-            await step(item)
+            if forbidden:
+                return
+            try:
+                await step(item)
+            except Forbidden:
+                forbidden = True
+                raise
 
     results = await asyncio.gather(*(one(item) for item in items), return_exceptions=True)
     for result in results:

@@ -4,6 +4,7 @@ proportion to the whole object and sends it to every watcher again.
 
 import logging
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from task_pipeline.api.faults import FieldError, InvalidObject
 from task_pipeline.api.reasons import Reason
@@ -12,6 +13,7 @@ from task_pipeline.controller.jobs import Tools
 from task_pipeline.controller.workqueue import Key, Of
 from task_pipeline.core.clients import refusal
 from task_pipeline.core.divider import drafts
+from task_pipeline.core.messages import STATUS_LENGTH, shortened
 from task_pipeline.core.pipeline_decision import PipelineDecision, PipelineFacts, Urgency, decide_pipeline
 from task_pipeline.core.records import PipelineRecord
 from task_pipeline.core.rollup import Tally
@@ -49,6 +51,13 @@ class _Pace:
     took: float = 0.0
 
 
+class _Pause(NamedTuple):
+    """The namespace takes no PipelineJobs: until when (loop time) none are sent, and what to say meanwhile."""
+
+    until: float
+    wait: Wait
+
+
 class PipelineReconciler:
     """`reconcile(uid)` takes the next step for one Pipeline; errors of `kube.errors` pass through."""
 
@@ -58,6 +67,7 @@ class PipelineReconciler:
         self._faults: dict[str, tuple[int, str | None]] = {}
         self._closing: set[str] = set()
         self._failing: dict[str, float] = {}  # since when (loop time) the creation of PipelineJobs fails
+        self._pauses: dict[str, _Pause] = {}
 
     async def reconcile(self, uid: str) -> None:
         """Look at the Pipeline once."""
@@ -68,9 +78,8 @@ class PipelineReconciler:
             return
         await self._revise(pipeline)
         decision = decide_pipeline(self._facts(pipeline), tools.now())
-        while decision.divide is not None:
-            if not await self._divide(pipeline, decision.divide):
-                return
+        while decision.divide is not None and self._pause_of(uid) is None:
+            await self._divide(pipeline, decision.divide)
             pipeline = tools.store.pipelines.get(uid, pipeline)
             decision = decide_pipeline(self._facts(pipeline), tools.now())
         tools.scheduler.unexpect(uid)
@@ -118,7 +127,7 @@ class PipelineReconciler:
             tools.arrivals.confirm(pipeline)
             return
         tools.arrivals.undo(pipeline)
-        for job in jobs:
+        for job in outdated:
             tools.scheduler.withdraw(job)
         await tools.executor.remove_jobs(outdated)
 
@@ -142,11 +151,12 @@ class PipelineReconciler:
             divided=tools.arrivals.divided(pipeline),
         )
         asks = untouched and facts.divided < 0 and not pipeline.final and _wants_in(pipeline)
-        if faults is None and refused is None and asks:
+        pause = self._pause_of(pipeline.uid)
+        if faults is None and refused is None and asks and pause is None:
             fits = tools.scheduler.ask(pipeline)
             return replace(facts, fits=fits, wait=facts.wait if fits else self._wait_outside(pipeline))
         tools.scheduler.leave(pipeline.uid)
-        return replace(facts, wait=self._wait_inside(pipeline, tally))
+        return replace(facts, wait=self._wait_inside(pipeline, tally) if pause is None else pause.wait)
 
     def _wait_outside(self, pipeline: PipelineRecord) -> Wait:
         """Why a Pipeline that is not divided waits: what it told already, until it may tell something else."""
@@ -186,8 +196,8 @@ class PipelineReconciler:
                 faults.append(FieldError(f"spec.jobs[{index}].{path}", of_kind + message, job.name))
         return str(InvalidObject(faults)) if faults else None
 
-    async def _divide(self, pipeline: PipelineRecord, stage: int) -> bool:
-        """Create the PipelineJobs of a stage; False when the namespace does not take any (it is being deleted)."""
+    async def _divide(self, pipeline: PipelineRecord, stage: int) -> None:
+        """Create the PipelineJobs of a stage, or begin a pause when the namespace does not take any."""
         self._tools.scheduler.expect(pipeline, stage)
         try:
             await self._tools.executor.create_jobs(pipeline, drafts(pipeline, stage))
@@ -197,10 +207,23 @@ class PipelineReconciler:
             if not isinstance(error, Forbidden):
                 raise
             log.warning("pipeline %s/%s: %s", pipeline.namespace, pipeline.name, error.message)
-            self._tools.work.add_after(Key(Of.PIPELINE, pipeline.uid), NAMESPACE_PAUSE)
-            return False
+            reason = Reason.QUOTA_EXCEEDED if error.is_quota else Reason.QUEUED
+            wait = Wait(reason, shortened(f"PipelineJobs cannot be created: {error.message}", STATUS_LENGTH))
+            self._pauses[pipeline.uid] = _Pause(self._tools.work.clock() + NAMESPACE_PAUSE, wait)
+            return
         self._tools.arrivals.divide(pipeline, stage)
-        return True
+
+    def _pause_of(self, uid: str) -> _Pause | None:
+        """The pause that the Pipeline has to make; looked at again when it is over."""
+        pause = self._pauses.get(uid)
+        if pause is None:
+            return None
+        left = pause.until - self._tools.work.clock()
+        if left <= 0:
+            del self._pauses[uid]
+            return None
+        self._tools.work.add_after(Key(Of.PIPELINE, uid), left)
+        return pause
 
     def _will_pass(self, uid: str, error: BaseException) -> bool:
         """Whether creation will succeed so soon that nothing worse is to start meanwhile."""
@@ -232,6 +255,7 @@ class PipelineReconciler:
         self._faults.pop(uid, None)
         self._closing.discard(uid)
         self._failing.pop(uid, None)
+        self._pauses.pop(uid, None)
         self._tools.arrivals.forget(uid)
         self._tools.work.forget(Key(Of.PIPELINE, uid))
 

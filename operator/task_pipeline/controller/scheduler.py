@@ -118,7 +118,7 @@ class Scheduler:
         if pipeline.uid not in self._expected:
             self.queue.put(pipeline_entry(pipeline, self._accepted(pipeline.uid)))
             if self._started:
-                self._open_entered()
+                self._open_entered(pipeline.uid)
                 self.kick()
         return pipeline.uid in self._expected
 
@@ -190,6 +190,7 @@ class Scheduler:
         while (entry := self.queue.next()) is not None:
             if entry.is_pipeline:
                 self._open(entry)
+                self._work.add(Key(Of.PIPELINE, entry.id))
             else:
                 self._launch(entry.id)
         self.teller.plan()
@@ -200,15 +201,17 @@ class Scheduler:
         if job is not None:
             self._work.add(Key(Of.JOB, job.uid), Urgency.LAUNCH)
 
-    def _open_entered(self) -> None:
+    def _open_entered(self, asking: str = "") -> None:
+        """Open what has come into the window. The Pipeline that is `asking` is being looked at already."""
         while (entry := self.queue.entered()) is not None:
             self._open(entry)
+            if entry.id != asking:
+                self._work.add(Key(Of.PIPELINE, entry.id))
 
     def _open(self, entry: Entry) -> None:
-        """It is the turn of a Pipeline: from now on its first jobs are in the order, and it is divided."""
+        """From now on the first jobs of a Pipeline are in the order."""
         pipeline = self._store.pipelines[entry.id]
         self.queue.open(entry.id, self._missing(pipeline, pipeline.first_stage))
-        self._work.add(Key(Of.PIPELINE, entry.id))
 
     def _wake(self, entry: Entry) -> None:
         """Let somebody write why `entry` waits."""
