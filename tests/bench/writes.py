@@ -87,13 +87,14 @@ class Bench:
                 forms["other version"] = schemas.form(yaml.safe_load(text), "other version")
 
     async def install(self) -> None:
-        """Install every form of the CRDs, and wait until all are served."""
+        """Install every form of the CRDs, wait until all are served, and learn what measuring costs."""
         crds = [crd for forms in self._forms.values() for crd in forms.values()]
         for crd in crds:
             await self._server.send("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
         for crd in crds:
             await served(self._server, schemas.path_of(crd))
         await served(self._server, "/api/v1/namespaces/default/serviceaccounts/default")
+        await self._server.calibrate()
 
     def _objects(self, kind: str, form: str = "as it is") -> Objects:
         make = samples.a_job if kind == PIPELINEJOB_KIND else samples.a_pipeline
