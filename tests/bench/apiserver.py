@@ -1,7 +1,7 @@
 """An API server by itself, and what a write costs it: CPU time, memory allocated, and how long the answer takes.
 
-A garbage collector on a busy machine makes CPU times of small batches jump by half; the bytes that the server allocates
-for a write repeat within 5 %, and its CPU follows them. So both are measured, and forms of a write are compared in turns.
+A garbage collector on a busy machine makes CPU times of small batches jump by half; the bytes that the server
+allocates for a write repeat within 5 %, and its CPU follows them. So both are measured, and forms of a write in turns.
 """
 
 import asyncio
