@@ -19,6 +19,7 @@ from tests.fakes.store import Change, ChangeType, Object, Store, TooOld
 BOOKMARK_SECONDS = 60.0
 LAST_BOOKMARK_SECONDS = 2.0  # before the end that the server itself makes
 SILENCE_SECONDS = 75.0
+EARLY = 1e-6  # seconds
 
 
 @dataclass
@@ -151,7 +152,7 @@ class Watches:
                 yield line
                 if watch.broken:
                     break
-            now = self._loop.time()
+            now = self._now()
             if now >= rhythm.end:
                 return
             if now >= rhythm.heard + SILENCE_SECONDS:
@@ -162,7 +163,7 @@ class Watches:
 
     def _ready(self, watch: Watch, rhythm: "_Rhythm") -> Iterator[bytes]:
         """The lines that are due now."""
-        now = self._loop.time()
+        now = self._now()
         while not watch.frozen and watch.backlog and watch.backlog[0].time + self.settings.lag <= now:
             line = watch.line(watch.backlog.popleft())
             if line is not None:
@@ -177,6 +178,10 @@ class Watches:
         if watch.frozen:
             return rhythm.end
         return watch.backlog[0].time + self.settings.lag if watch.backlog else rhythm.bookmark
+
+    def _now(self) -> float:
+        """The loop's time, and what a timer may be early: else a stream would wait for no time, again and again."""
+        return self._loop.time() + EARLY
 
     async def _pause(self, watch: Watch, until: float) -> None:
         try:
