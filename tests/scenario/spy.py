@@ -36,20 +36,22 @@ class Peaks:
         used = sum(1 for one in self.members.values() if one == owner)
         self.most_of[owner] = max(self.most_of[owner], used)
 
-    def remove(self, uid: str) -> None:
-        self.members.pop(uid, None)
+    def remove(self, uid: str) -> bool:
+        return self.members.pop(uid, None) is not None
 
 
 class Spy:
     """Watches a cluster's store from its beginning.
 
-    `launches` names the owner of every Pod in the order of creation, `launched_at` when each was launched first.
+    `launches` names the owner of every Pod in the order of creation; `launched_at` is when each was launched first,
+    `ended_at` when its last Pod had ended.
     `running` are jobs that hold a slot by their status, `pods` those that live, both by client.
     """
 
     def __init__(self, store: Store) -> None:
         self.launches: list[str] = []
         self.launched_at: dict[str, float] = {}
+        self.ended_at: dict[str, float] = {}
         self.told: list[Told] = []
         self.running, self.pods = Peaks(), Peaks()
         self._name_of: dict[str, str] = {}  # by job hash
@@ -88,7 +90,8 @@ class Spy:
             self.launches.append(name)
             self.launched_at.setdefault(name, change.time)
         if change.type is ChangeType.DELETED or change.object["status"].get("phase") in ("Succeeded", "Failed"):
-            self.pods.remove(change.uid)
+            if self.pods.remove(change.uid) and job_hash is not None:
+                self.ended_at[self._name_of[job_hash]] = change.time
         elif job_hash is not None:
             self.pods.put(change.uid, self._client_of[job_hash])
 

@@ -158,18 +158,6 @@ async def test_a_job_costs_at_most_4_3_writes_and_few_bytes() -> None:
         assert not [r for r in world.cluster.journal if r.verb in ("get", "list")]
 
 
-async def test_B022_a_conflict_on_the_quota_itself_is_not_a_failure() -> None:
-    async with running() as world:
-        conflict = Conflict(
-            409, "Conflict", 'Operation cannot be fulfilled on resourcequotas "q": it has been modified'
-        )
-        for answer in (conflict, too_many(), server_error()):
-            world.cluster.fault(on("create", PODS), before=answer)
-        world.submit("p", shell("a"))
-        assert await world.until_final() == {"p": "DONE"}
-        assert world.job("p", "a")["attempt"] == 1
-
-
 async def test_a_conflict_between_field_managers_ends_the_job() -> None:
     async with running() as world:
         apply_conflict = Conflict(
