@@ -3,11 +3,12 @@
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cluster import Cluster
-from tests.contract.kubectl import Kubectl
+from tests.contract.kubectl import Kubectl, manifest
 from tests.operators import OperatorProcess, install
 from tests.real.policies import enforce, enforced
 from tests.real.proxy import Proxy, through
@@ -31,6 +32,26 @@ def kubectl(installed: Cluster) -> Iterator[Kubectl]:
     admin.ok("create", "namespace", name)
     yield Kubectl(installed.paths.kubectl, name)
     admin.ok("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def clients(installed: Cluster) -> Iterator[Callable[..., None]]:
+    """Makes PipelineClients for all namespaces, or changes them: specs by name; they are gone after the test."""
+    path = "/apis/taskpipeline.dev/v1alpha1/namespaces/task-pipeline/pipelineclients"
+    api, made = installed.client, set[str]()
+
+    def make(**specs: dict[str, Any]) -> None:
+        for name, fields in specs.items():
+            spec = {"namespaces": ["*"]} | fields
+            if name in made:
+                api.request("PATCH", f"{path}/{name}", {"spec": spec})
+            else:
+                api.request("POST", path, manifest("PipelineClient", name, spec))
+        made.update(specs)
+
+    yield make
+    for name in made:
+        api.request("DELETE", f"{path}/{name}")
 
 
 @pytest.fixture

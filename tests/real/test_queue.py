@@ -1,0 +1,152 @@
+"""Limits and order with the whole operator, as an onlooker with watches of its own sees them."""
+
+import json
+import random
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from tests.cluster import Cluster
+from tests.cluster.polling import wait_for
+from tests.contract.kubectl import Kubectl
+from tests.onlooker import FINAL, Change, Onlooker, peak
+from tests.operators import OperatorProcess
+from tests.real.pipelines import create_all, grid, shell, wait_for_status
+
+pytestmark = pytest.mark.cluster
+
+LIMIT, LIMITS = 4, {"alpha": 3, "beta": 2}
+
+
+def used_share(changes: Iterable[Change], client_of: Callable[[str], str], jobs: dict[str, int]) -> float:
+    """The share of the usable slot-seconds in which a job was IN PROGRESS. A slot is usable if its job waits."""
+    running, left, before = dict.fromkeys(jobs, 0), dict(jobs), None
+    used = usable = 0.0
+    states: dict[str, str] = {}
+    for change in (one for one in changes if not one.is_pod):
+        if before is not None:
+            passed = max(0.0, change.moment - before)
+            used += passed * sum(running.values())
+            usable += passed * min(LIMIT, sum(min(LIMITS[client], left[client]) for client in left))
+        client, old = client_of(change.job), states.get(change.job, "READY")
+        running[client] += (change.state == "IN PROGRESS") - (old == "IN PROGRESS")
+        left[client] -= change.state in FINAL and old not in FINAL
+        states[change.job] = change.state
+        if change.state == "IN PROGRESS" or before is not None:
+            before = change.moment
+    return used / usable
+
+
+def overtakes(changes: Iterable[Change], client_of: Callable[[str], str]) -> int:
+    """How many of alpha's jobs started, at most, between the end of one of beta's and the start of beta's next."""
+    most = now = 0
+    waits = False
+    ended: set[str] = set()
+    for change in changes:
+        is_beta = client_of(change.job) == "beta"
+        if change.is_pod and change.is_new:
+            now, waits = (0, False) if is_beta else (now + waits, waits)
+            most = max(most, now)
+        elif is_beta and not change.is_pod and change.state in FINAL and change.job not in ended:
+            ended.add(change.job)
+            waits = True
+    return most
+
+
+def test_no_limit_is_exceeded_no_slot_stays_empty_and_a_client_at_its_limit_delays_nobody(
+    installed: Cluster, kubectl: Kubectl, clients: Callable[..., None], new_operator: Callable[..., OperatorProcess]
+) -> None:
+    clients(alpha={"priority": 1, "maxRunningJobs": 3}, beta={"priority": 5, "maxRunningJobs": 2})
+    new_operator(MAX_RUNNING_JOBS=str(LIMIT)).start()
+    with Onlooker(installed.kubeconfig, kubectl.namespace) as seen:
+        create_all(
+            kubectl,
+            {f"{client}-{n}": grid(1, 10, seconds=1) | {"clientId": client} for n in range(5) for client in LIMITS},
+        )
+        seen.wait_until_final(100, 100)
+        changes = seen.changes
+
+    def client_of(job: str) -> str:
+        return str(seen.jobs[job]["clientId"])
+
+    assert set(seen.states.values()) == {"DONE"}
+    assert peak(changes) == LIMIT
+    for client, limit in LIMITS.items():
+        assert peak(changes, lambda job, of=client: client_of(job) == of) == limit  # type: ignore[misc]
+    share, worst = used_share(changes, client_of, dict.fromkeys(LIMITS, 50)), overtakes(changes, client_of)
+    print(f"usable slots in use: {share:.1%}; jobs of alpha started while a slot waited for beta: {worst} at most")
+    assert worst <= LIMITS["alpha"]
+    assert share >= 0.9
+
+
+Draw = dict[str, Any]
+
+
+def draw(seed: int, rounds: int) -> tuple[Draw, Draw]:
+    """`rounds` times 2 clients with 2 Pipelines of 2 stages with 2 jobs, priorities at random: specs by name."""
+    rng = random.Random(seed)  # few priorities, so that every part of the order has to decide
+    clients, pipelines = {}, {}
+    for client in (f"q{number:02}{side}" for number in range(rounds) for side in "ab"):
+        clients[client] = {"priority": rng.randint(1, 5)}
+        for number in range(2):
+            jobs = [shell(f"{stage}-{n}", stage, priority=rng.randint(1, 3)) for stage in ("s", "t") for n in range(2)]
+            spec = {"stages": ["s", "t"], "jobs": jobs, "clientId": client, "priority": rng.randint(1, 2)}
+            pipelines[f"{client}-{number}"] = spec
+    shuffled = list(pipelines)
+    rng.shuffle(shuffled)
+    return clients, {name: pipelines[name] for name in shuffled}
+
+
+def sorted_keys(clients: Draw, pipelines: Draw, found: Iterable[Draw]) -> list[str]:
+    """The jobs of all Pipelines, as pipeline/job, in the documented order."""
+    keys = []
+    for item in found:
+        name = item["metadata"]["name"]
+        spec = pipelines[name]
+        for place, job in enumerate(spec["jobs"]):
+            first = (clients[spec["clientId"]]["priority"], spec["priority"], spec["stages"].index(job["stage"]))
+            last = (item["status"]["acceptedTime"], place, item["metadata"]["uid"])
+            keys.append((*first, job["priority"], *last, f"{name}/{job['name']}"))
+    return [str(key[-1]) for key in sorted(keys)]
+
+
+def accepted(kubectl: Kubectl, pipelines: Iterable[str]) -> list[Draw]:
+    """Wait until the operator has taken all of them in; returns them."""
+
+    def ask() -> list[Draw]:
+        items = json.loads(kubectl.ok("get", "tpl", "-o", "json"))["items"]
+        mine = [item for item in items if item["metadata"]["name"] in pipelines]
+        return mine if all(item.get("status", {}).get("acceptedTime") for item in mine) else []
+
+    return wait_for(ask, "the acceptance of all Pipelines", 60)
+
+
+def launched(seen: Onlooker) -> list[str]:
+    """The jobs, as pipeline/job, in the order in which their pods were created."""
+    specs = [seen.jobs[launch.job] for launch in seen.launches]
+    return [f"{spec['pipeline']}/{spec['name']}" for spec in specs if spec["pipeline"] != "filler"]
+
+
+@pytest.mark.parametrize(("seed", "window"), [(1, 1000), (2, 1000), (3, 12), (4, 1)])
+def test_one_slot_is_given_in_the_order_of_the_keys(
+    installed: Cluster,
+    kubectl: Kubectl,
+    clients: Callable[..., None],
+    new_operator: Callable[..., OperatorProcess],
+    seed: int,
+    window: int,
+) -> None:
+    """A filler has the only slot until 25 shuffled submissions wait behind it; then it is cancelled."""
+    who, what = draw(seed, 25)
+    clients(**who)
+    new_operator(MAX_RUNNING_JOBS="1", QUEUE_SIZE=str(window)).start()
+    create_all(kubectl, {"filler": {"stages": ["s"], "jobs": [shell("a", seconds=600)]}})
+    wait_for_status(kubectl, "tpl/filler", state="IN PROGRESS")
+    with Onlooker(installed.kubeconfig, kubectl.namespace) as seen:
+        create_all(kubectl, what)
+        found = accepted(kubectl, what)
+        kubectl.ok(*kubectl.merge("tpl/filler", {"spec": {"cancel": "Now"}}))
+        seen.wait_until_final(400, 100)
+    assert peak(seen.changes, lambda job: job in seen.jobs) == 1
+    assert launched(seen) == sorted_keys(who, what, found)
