@@ -48,6 +48,21 @@ async def test_who_has_waited_too_long_takes_the_next_slot() -> None:
         assert world.spy.launched_at["p/b"] - world.spy.launched_at["p/a"] >= PATIENCE - 1
 
 
+async def test_who_has_waited_too_long_comes_into_the_queue_though_nothing_else_happens() -> None:
+    async with running(max_running_jobs=1, queue_size=1) as world:
+        world.client("patient", maxWaitSeconds=PATIENCE)
+        world.submit("hold", shell("a", seconds=10 * PATIENCE))
+        await asyncio.sleep(1)
+        world.submit("better", shell("a"), priority=1)
+        world.submit("p", shell("a"), clientId="patient")
+        await asyncio.sleep(PATIENCE - 2)
+        assert (world.jobs("p"), world.pipeline("p")["reason"]) == ([], "QueueFull")
+        await asyncio.sleep(4)
+        assert (world.job("p", "a")["reason"], world.job("better", "a")["reason"]) == ("GlobalLimit", "QueueFull")
+        await world.until_final(seconds=11 * PATIENCE)
+        assert world.spy.launches == ["hold/a", "p/a", "better/a"]
+
+
 @pytest.mark.parametrize("seed", range(3))
 async def test_the_bound_of_many_that_have_waited_too_long(seed: int) -> None:
     """Three slots, two for the client: who has L overdue before it waits floor(L / 2) + 1 slot times more at most."""
