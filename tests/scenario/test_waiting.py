@@ -300,9 +300,10 @@ async def test_quota_exceeded_turns_into_what_keeps_the_job_after_the_pause() ->
         await told(world, "p/a", "QuotaExceeded", "exceeded quota: quota, requested: pods=1, used: pods=0")
         await told(world, "p", "QuotaExceeded")
         world.cluster.admin.quota("default", {"pods": 9})
+        await asyncio.sleep(3)
         world.submit("hold", shell("a", seconds=60), priority=1)
         await runs(world, "hold/a")
-        await told(world, "p/a", "GlobalLimit", seconds=30 + IN_TIME)
+        await told(world, "p/a", "GlobalLimit", seconds=40 + IN_TIME)
         await told(world, "p", "GlobalLimit", "1/1 jobs running in all")
         await runs(world, "p/a", "p", seconds=60)
 

@@ -67,6 +67,7 @@ class JobReconciler:
             self._orphaned_at.pop(uid, None)
             self._gone.pop(uid, None)
             self._live.pop(uid, None)
+            tools.launcher.forget(uid)
             return
         decision = decide_job(self._facts(job), tools.now())
         self._tell_scheduler(job, decision)
@@ -108,6 +109,7 @@ class JobReconciler:
             wait=tools.scheduler.teller.granted(job.hash),
             timeouts=settings.timeouts,
             backoff=settings.backoff,
+            pause=tools.launcher.pause_of(job),
         )
 
     def _is_left_behind(self, job: JobRecord) -> bool:
@@ -158,6 +160,8 @@ class JobReconciler:
         match decision.action:
             case Action.LAUNCH:
                 await self._tools.launcher.launch(job)
+                if self._tools.launcher.pause_of(job) is not None:
+                    self._tools.work.add(Key(Of.JOB, job.uid))
                 return
             case Action.REMOVE:
                 await self._remove(job)

@@ -2,12 +2,17 @@
 
 The workload comes first and the status second. Both steps can be repeated: the name says which attempt it is, so a
 crash between them, or an answer that got lost, ends in the same single workload.
+
+A quota that is used up concerns all that the namespace launches: after a refusal nothing of that kind is sent there for
+some seconds. Who comes meanwhile waits, the longer the more have come, up to the pause of who was refused. The reason
+is written once, within the budget for reasons.
 """
 
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
+from zlib import crc32
 
 import msgspec
 
@@ -24,11 +29,21 @@ from task_pipeline.kube.errors import ApiError, Conflict, Forbidden, KubeError, 
 
 log = logging.getLogger(__name__)
 
-QUOTA_PAUSE = 30.0  # seconds before a launch that a quota refused is tried again
+QUOTA_PAUSE = 30.0  # seconds before a launch that a quota refused is tried again, on average
+QUOTA_SPREAD = 0.5  # by how much of that pauses differ, so that it is not always the same one that is sent first
+QUOTA_GAP = 3.0  # seconds after a refusal in which nothing of that kind is sent to that namespace
+
+
+class _Refused(NamedTuple):
+    """What a quota said, until when it is not asked again, and how many had to wait since the last that fitted."""
+
+    message: str
+    until: datetime
+    waits: int
 
 
 class Launcher:
-    """`launch` either ends with a status written, or raises a transient error and is to be called again."""
+    """`launch` ends with a status written or a pause begun, or raises a transient error and is to be called again."""
 
     def __init__(
         self,
@@ -37,12 +52,24 @@ class Launcher:
         feed: Feed,
         defaults: Callable[[], KindDefaults],
         now: Callable[[], datetime],
+        may_tell: Callable[[], bool],
     ) -> None:
         self._backend = backend
         self._executor = executor
         self._feed = feed
         self._defaults = defaults
         self._now = now
+        self._may_tell = may_tell
+        self._refused: dict[tuple[str, str], _Refused] = {}  # by namespace and kind
+        self._pauses: dict[str, datetime] = {}  # by UID of the job; its status says why, but not until when
+
+    def pause_of(self, job: JobRecord) -> datetime | None:
+        """Before when the job is not to be launched, because a quota is used up."""
+        return self._pauses.get(job.uid)
+
+    def forget(self, uid: str) -> None:
+        """The job is gone."""
+        self._pauses.pop(uid, None)
 
     async def launch(self, job: JobRecord) -> None:
         """Start the next attempt of a READY job that has been given a slot."""
@@ -51,17 +78,27 @@ class Launcher:
         if isinstance(parsed, str):
             await self._refuse(job, attempt, Reason.INVALID_SPEC, parsed)
             return
+        place = (job.namespace, job.spec.kind)
+        refused = self._refused.get(place)
+        if refused is not None and self._now() < refused.until:
+            self._refused[place] = refused = refused._replace(waits=refused.waits + 1)
+            await self._hold(job, refused.message, min(QUOTA_PAUSE, QUOTA_GAP * refused.waits))
+            return
         try:
             sent = await self._send(job, attempt, *parsed)
         except KubeError as error:
             if isinstance(error, Forbidden) and error.is_quota:
-                await self._hold(job, error)
+                until = self._now() + timedelta(seconds=QUOTA_GAP)
+                self._refused[place] = _Refused(error.message, until, refused.waits if refused else 0)
+                await self._hold(job, error.message, QUOTA_PAUSE)
                 return
             if not isinstance(error, ApiError) or _may_pass(error):
                 raise
             sent = Refusal(Reason.CONFLICT if isinstance(error, Conflict) else Reason.POD_REJECTED, error.message)
         except NameTaken as error:
             sent = Refusal(Reason.CONFLICT, str(error))
+        self._refused.pop(place, None)
+        self._pauses.pop(job.uid, None)
         if isinstance(sent, Refusal):
             await self._refuse(job, attempt, sent.reason, sent.message)
         else:
@@ -88,9 +125,13 @@ class Launcher:
         if running is not None:
             await self._executor.job_status(running, ended)
 
-    async def _hold(self, job: JobRecord, error: ApiError) -> None:
-        until = self._now() + timedelta(seconds=QUOTA_PAUSE)
-        await self._executor.job_status(job, held_back(job.status, Reason.QUOTA_EXCEEDED, error.message, until))
+    async def _hold(self, job: JobRecord, message: str, seconds: float) -> None:
+        now = self._now()
+        chance = crc32(f"{job.uid}{now}".encode()) / 2**32
+        until = now + timedelta(seconds=seconds * (1 + QUOTA_SPREAD * (chance - 0.5)))
+        self._pauses[job.uid] = until
+        if job.status.reason != Reason.QUOTA_EXCEEDED and self._may_tell():
+            await self._executor.job_status(job, held_back(job.status, Reason.QUOTA_EXCEEDED, message, until))
 
 
 def _may_pass(error: ApiError) -> bool:

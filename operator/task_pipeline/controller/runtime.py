@@ -66,7 +66,9 @@ class Runtime:
             work=self.work,
             feed=feed,
             executor=executor,
-            launcher=Launcher(backend, executor, feed, lambda: self._settings.kind_defaults, now),
+            launcher=Launcher(
+                backend, executor, feed, lambda: self._settings.kind_defaults, now, self.scheduler.teller.spend
+            ),
             backend=backend,
             arrivals=arrivals,
             settings=lambda: self._settings,

@@ -58,7 +58,7 @@ class JobFacts:
     """All that a decision about a job may know.
 
     `orphaned`: its Pipeline is gone; `alone`: its Pipeline is not known, and may be gone; `suspended`: its Pipeline is;
-    `admitted`: it has a slot; `wait`: why it waits, when that may be written now.
+    `admitted`: it has a slot; `wait`: why it waits, when that may be written now; `pause`: not to be launched before.
     """
 
     job: JobRecord
@@ -71,6 +71,7 @@ class JobFacts:
     wait: Wait | None
     timeouts: Timeouts
     backoff: Backoff
+    pause: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +145,9 @@ def _waiting(facts: JobFacts, now: datetime) -> JobDecision:
     if passed(limit, now):
         message = f"not started within queueTimeout of {job.spec.queue_timeout} s"
         return JobDecision(status=_cancelled(status, Reason.QUEUE_TIMEOUT, message, now))
-    retry = after(status.next_attempt_time, 0)
-    if retry is not None and now < retry:
-        return JobDecision(wake=earliest(retry, limit))
+    for pause in (after(status.next_attempt_time, 0), facts.pause):
+        if pause is not None and now < pause:
+            return JobDecision(wake=earliest(pause, limit))
     if facts.alone:
         return JobDecision(wake=limit)
     if facts.admitted and not facts.suspended:
