@@ -261,10 +261,15 @@ class PipelineReconciler:
 
 
 def _told(pipeline: PipelineRecord) -> Wait | None:
-    """The reason for its wait that an accepted Pipeline gives."""
+    """The reason for its wait that an accepted Pipeline gives. Where none needs words, the status tells of the stage;
+    the condition tells of nothing but the wait.
+    """
     status = pipeline.status
     reason = next((reason for reason in _NEAREST_FIRST if reason == status.reason), None)
-    return None if reason is None or status.accepted_time is None else Wait(reason, status.message)
+    if reason is None or status.accepted_time is None:
+        return None
+    message = next((one.message for one in status.conditions if one.type == "Succeeded"), None)
+    return Wait(reason, message or None)
 
 
 def _wants_in(pipeline: PipelineRecord) -> bool:
