@@ -9,6 +9,7 @@ from random import Random
 
 from task_pipeline.api.reasons import Reason
 from task_pipeline.core.lane import Entry, Terms, Zone
+from task_pipeline.core.ordering import OrderKey
 from task_pipeline.core.queue import Queue
 from task_pipeline.core.telling import Telling
 from tests import make
@@ -19,12 +20,16 @@ FIRST, LAST = -1, 100  # before and behind all priorities that are drawn
 
 
 class Crowd:
-    """`waiting` jobs of 20 clients with random priorities. Every slot is taken, and the window is full."""
+    """`waiting` jobs of 20 clients with random priorities. Every slot is taken, and the window is full.
 
-    def __init__(self, waiting: int, *, seed: int = 1, telling: bool = True) -> None:
+    `key` makes their order keys; the counted ones cost more time.
+    """
+
+    def __init__(self, waiting: int, key: type[OrderKey] = CountedKey) -> None:
         self.queue = Queue(LIMIT, min(WINDOW, waiting // 2))
-        self._telling = Telling(self.queue) if telling else None
-        self._random = Random(seed)
+        self._telling = Telling(self.queue)
+        self._key = key
+        self._random = Random(waiting)
         self._numbers = count()
         for number in range(CLIENTS):
             self.queue.set_terms(f"client-{number:02}", Terms())
@@ -76,7 +81,7 @@ class Crowd:
         lane = self.queue.lane_of(name)
         assert lane is not None
         old = lane.entries[name]
-        key = CountedKey(self._random.randrange(LAST), *old.key[1:])
+        key = self._key(self._random.randrange(LAST), *old.key[1:])
         self.queue.put(Entry(name, old.client, key, old.since, old.told))
 
     def edit_client(self) -> None:
@@ -92,12 +97,11 @@ class Crowd:
 
     def look(self) -> None:
         """The teller looks at what tells a wrong reason: as many as it looks at together, where so many wait."""
-        assert self._telling is not None
         self._telling.lasting()
         self._telling.notice()
 
     def _entry(self, priority: int | None = None) -> Entry:
         number, draw = next(self._numbers), self._random.randrange
         first = draw(LAST) if priority is None else priority
-        key = CountedKey(first, draw(4), draw(LAST), make.at(number), draw(5), f"{number:036}")
+        key = self._key(first, draw(4), draw(LAST), make.at(number), draw(5), f"{number:036}")
         return Entry(f"{number:016x}", f"client-{draw(CLIENTS):02}", key, float(number), Reason.QUEUED.value)

@@ -54,6 +54,7 @@ class Onlooker:
         self._cluster: HttpCluster | None = None
         self.jobs: dict[str, dict[str, Any]] = {}
         self.states: dict[str, str] = {}
+        self.launched = 0
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -132,6 +133,7 @@ class Onlooker:
             change = _change(resource is PODS, kind, thing, moment)
             if change is not None:
                 self._heard.append(change)
+                self.launched += change.is_pod and change.is_new
                 if not change.is_pod:
                     self.jobs[change.job] = thing["spec"]
                     self.states[change.job] = change.state

@@ -1,12 +1,12 @@
 """`make bench`: latency and throughput on a cluster of its own, beside bare pods in the same run.
 
 Absolute times depend on the machine and on what else it does; the ratios to bare pods, measured in turn, do not.
+`python -m tests.bench queue` and `... w4` measure the queue: its decisions alone, and with the whole operator.
 """
 
 import json
 import signal
 import statistics
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,41 +14,53 @@ from typing import Any
 import click
 import uvloop
 
-from task_pipeline.kube.client import HttpCluster
-from task_pipeline.kube.config import connect
+from tests.bench import backlog, decisions
+from tests.bench.site import Site, connected, site
 from tests.bench.workloads import Latency, Stand, Throughput
-from tests.cluster import Cluster, ClusterConfig, NodeMode
-from tests.operators import OperatorProcess, install
+
+AS_JSON = click.option("--json", "path", type=click.Path(path_type=Path), help="Write the results there, too.")
 
 
-@click.command(help="Measure the operator beside bare pods.")
+@click.group(invoke_without_command=True, help="Measure the operator beside bare pods, or its queue.")
 @click.option("--rounds", default=3, show_default=True, help="Rounds of W2, each with bare pods before it.")
 @click.option("--pipelines", default=50, show_default=True, help="Pipelines of 20 jobs in each round of W2.")
 @click.option("--runs", default=100, show_default=True, help="Runs of W1.")
-@click.option("--json", "path", type=click.Path(path_type=Path), help="Write the results there, too.")
-def main(rounds: int, pipelines: int, runs: int, path: Path | None) -> None:
+@AS_JSON
+@click.pass_context
+def main(context: click.Context, rounds: int, pipelines: int, runs: int, path: Path | None) -> None:
     """Prints a table; exit code 0 when everything could be measured."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with tempfile.TemporaryDirectory(prefix="task-pipeline-bench-") as folder:
-        cluster = Cluster.up(ClusterConfig(dir=Path(folder) / "cluster", nodes=NodeMode.SIMULATED))
-        operator = OperatorProcess(cluster.kubeconfig, Path(folder) / "operator.log")
-        try:
-            install(cluster.kubeconfig)
-            operator.start()
-            results = uvloop.run(_measure(cluster.kubeconfig, operator.pid, rounds, pipelines, runs))
-            operator.stop()
-        finally:
-            if operator.running:
-                operator.kill()
-            cluster.down()
+    if context.invoked_subcommand is None:
+        with site() as place:
+            place.operator.start()
+            _keep(uvloop.run(_measure(place, rounds, pipelines, runs)), path)
+
+
+@main.command(help="The queue's decisions alone, from 100 to 100,000 waiting jobs. No cluster.")
+@AS_JSON
+def queue(path: Path | None) -> None:
+    """Prints a table; it takes some minutes, most of them to fill queues."""
+    _keep(decisions.measure(), path)
+
+
+@main.command(help="W4: Pipelines of 20 clients wait for 50 slots.")
+@click.option("--pipelines", default=5000, show_default=True, help="How many Pipelines of one job wait.")
+@click.option("--jobs", default=600, show_default=True, help="After how many launches it is over.")
+@click.option("--seconds", default=8.0, show_default=True, help="How long a job runs; 2: the API server is the bound.")
+@AS_JSON
+def w4(pipelines: int, jobs: int, seconds: float, path: Path | None) -> None:
+    """Prints what was seen from outside while the backlog was worked off."""
+    with site(audit=True, max_running_jobs=0) as place:
+        _keep(uvloop.run(backlog.measure(place, backlog.Load(pipelines, jobs, seconds))), path)
+
+
+def _keep(results: dict[str, Any], path: Path | None) -> None:
     if path is not None:
         path.write_text(json.dumps(results, indent=2) + "\n")
 
 
-async def _measure(kubeconfig: Path, pid: int, rounds: int, pipelines: int, runs: int) -> dict[str, Any]:
-    connection = await connect(kubeconfig)
-    connection.user_agent = "task-pipeline-bench"
-    async with HttpCluster(connection) as cluster, Stand(cluster) as stand:
+async def _measure(place: Site, rounds: int, pipelines: int, runs: int) -> dict[str, Any]:
+    async with connected(place.kubeconfig) as cluster, Stand(cluster) as stand:
         await stand.w1(5, "warm")
         latency = await stand.w1(runs, "run")
         click.echo(
@@ -57,9 +69,9 @@ async def _measure(kubeconfig: Path, pid: int, rounds: int, pipelines: int, runs
         pairs = []
         for number in range(rounds):
             raw = await stand.raw_pods(20 * pipelines, str(number))
-            before = _cpu_seconds(pid)
+            before = place.cpu_seconds()
             ours = await stand.w2(pipelines, str(number))
-            cpu = (_cpu_seconds(pid) - before) / ours.jobs * 1000
+            cpu = (place.cpu_seconds() - before) / ours.jobs * 1000
             pairs.append((raw, ours, cpu))
             click.echo(
                 f"W2  {ours.per_second:6.1f} jobs/s; bare pods {raw.per_second:6.1f}/s; "
@@ -78,12 +90,6 @@ def _summary(latency: Latency, pairs: list[tuple[Throughput, Throughput, float]]
         "w2": [{"ours": asdict(ours), "raw_pods": asdict(raw), "cpu_per_1000": cpu} for raw, ours, cpu in pairs],
         "median": {"jobs_per_second": rate, "ratio_to_pods": ratio, "cpu_per_1000": cpu},
     }
-
-
-def _cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / 100
 
 
 if __name__ == "__main__":

@@ -27,10 +27,11 @@ def requests(log: Path, since: int) -> Iterator[dict[str, Any]]:
 
 def counted(log: Path, since: int) -> Counter[tuple[str, str]]:
     """How often the operator did what: (verb, resource or resource/subresource)."""
-    return Counter((event["verb"], _resource(event)) for event in requests(log, since))
+    return Counter((event["verb"], resource(event)) for event in requests(log, since))
 
 
-def _resource(event: dict[str, Any]) -> str:
+def resource(event: dict[str, Any]) -> str:
+    """What a request is about: resource or resource/subresource."""
     reference = event.get("objectRef", {})
     parts = (reference.get("resource", "?"), reference.get("subresource"))
     return "/".join(part for part in parts if part)
