@@ -59,8 +59,8 @@ def inversions(seen: Onlooker, ranks: Mapping[str, Rank], limit: int, known: Map
 
 
 def wait_of(changes: Sequence[Change], job: str, version: int, moment: float) -> dict[str, Any]:
-    """How long a job waited: launches and milliseconds from its Pipeline's creation (at `version`, heard of at `moment`)
-    to its PipelineJob's, by which the operator knows of it, and from there to its own launch.
+    """How long a job waited: launches and milliseconds from its Pipeline's creation (at `version` and `moment`) to its
+    PipelineJob's, by which the operator knows of it, and from there to its own launch.
     """
     known = next(change for change in changes if change.job == job and not change.is_pod)
     started = next(change for change in changes if change.job == job and change.is_pod)
