@@ -22,7 +22,7 @@ class _Item(msgspec.Struct):
 
 class _Page(msgspec.Struct):
     metadata: dict[str, object]
-    items: tuple[_Item, ...] = ()
+    items: tuple[_Item, ...] | None = None  # the API server lists the metadata of nothing as null
 
 
 class GhostHunter:
@@ -73,7 +73,7 @@ class GhostHunter:
             while True:
                 raw = await self._cluster.list(self._resource, namespace, continue_token=token, metadata_only=True)
                 page = msgspec.json.decode(raw, type=_Page)
-                alive.update(item.metadata.uid for item in page.items)
+                alive.update(item.metadata.uid for item in page.items or ())
                 token = str(page.metadata.get("continue") or "") or None
                 if token is None:
                     break
