@@ -95,7 +95,7 @@ def shared_operator(installed: Cluster, tmp_path_factory: pytest.TempPathFactory
 def proxy(installed: Cluster, tmp_path: Path) -> Iterator[tuple[Proxy, Path]]:
     """A switch between operator and API server, and the kubeconfig that leads through it."""
     with Proxy(installed.server) as switch:
-        yield switch, through(installed.kubeconfig, switch, tmp_path / "kubeconfig")
+        yield switch, through(installed.kubeconfig, switch.port, tmp_path / "kubeconfig")
 
 
 @pytest.fixture(scope="module")

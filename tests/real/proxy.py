@@ -73,11 +73,11 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.transport.abort()
 
 
-def through(kubeconfig: Path, proxy: Proxy, path: Path) -> Path:
-    """A copy of `kubeconfig` at `path` whose server is the proxy."""
+def through(kubeconfig: Path, port: int, path: Path) -> Path:
+    """A copy of `kubeconfig` at `path` whose server is a proxy on loopback."""
     lines = kubeconfig.read_text().splitlines()
     kept = [
-        f"{line[: line.index('server:')]}server: https://127.0.0.1:{proxy.port}" if "server:" in line else line
+        f"{line[: line.index('server:')]}server: https://127.0.0.1:{port}" if "server:" in line else line
         for line in lines
     ]
     path.write_text("\n".join(kept) + "\n")
