@@ -1,7 +1,8 @@
 """`make bench`: latency and throughput on a cluster of its own, beside bare pods in the same run.
 
 Absolute times depend on the machine and on what else it does; the ratios to bare pods, measured in turn, do not.
-`python -m tests.bench queue` and `... w4` measure the queue: its decisions alone, and with the whole operator.
+`python -m tests.bench queue` and `... w4` measure the queue: its decisions alone, and with the whole operator. `past`
+measures a start where much is over.
 """
 
 import json
@@ -15,6 +16,7 @@ import click
 import uvloop
 
 from tests.bench import backlog, decisions
+from tests.bench import past as finished
 from tests.bench.site import Site, connected, site
 from tests.bench.workloads import Latency, Stand, Throughput
 
@@ -52,6 +54,16 @@ def w4(pipelines: int, jobs: int, seconds: float, path: Path | None) -> None:
     """Prints what was seen from outside while the backlog was worked off."""
     with site(audit=True, max_running_jobs=0) as place:
         _keep(uvloop.run(backlog.measure(place, backlog.Load(pipelines, jobs, seconds))), path)
+
+
+@main.command(help="The start of the operator where thousands of Pipelines are over.")
+@click.option("--pipelines", default=1000, show_default=True, help="How many finished Pipelines there are.")
+@click.option("--jobs", default=5, show_default=True, help="How many jobs each of them has.")
+@AS_JSON
+def past(pipelines: int, jobs: int, path: Path | None) -> None:
+    """Prints how long the start takes and what it writes; to write the past takes most of the time."""
+    with site(audit=True) as place:
+        _keep(uvloop.run(finished.measure(place, pipelines, jobs)), path)
 
 
 def _keep(results: dict[str, Any], path: Path | None) -> None:
