@@ -226,18 +226,16 @@ class _Border:
         self._pipelines: dict[EntryId, Lane] = {}
 
     def update(self, lane: Lane) -> None:
-        """Something in `lane` has changed. What is in a lane that is shut takes no room."""
-        while lane.shut and (last := lane.worst(Zone.ENQUEUED)) is not None:
-            lane.move(last, Zone.OUTSIDE)
-        first, last = None if lane.shut else lane.best(Zone.OUTSIDE), lane.worst(Zone.ENQUEUED)
+        """Something in `lane` has changed."""
+        first, last = lane.best(Zone.OUTSIDE), lane.worst(Zone.ENQUEUED)
         if first is None:
             self._first.remove(lane.client)
         else:
-            self._first.put(lane.client, lane.across(first))
+            self._first.put(lane.client, _rank(lane, first))
         if last is None:
             self._last.remove(lane.client)
         else:
-            self._last.put(lane.client, Backwards(lane.across(last)))
+            self._last.put(lane.client, Backwards(_rank(lane, last)))
         now = lane.count[Zone.ENQUEUED]
         self.inside += now - self._inside_of.get(lane.client, 0)
         self._inside_of[lane.client] = now
@@ -259,7 +257,7 @@ class _Border:
         lane = self._lanes[client]
         best = lane.best(Zone.OUTSIDE)
         assert best is not None
-        return lane.across(best), best.jobs
+        return _rank(lane, best), best.jobs
 
     def worst_inside(self) -> tuple[Rank, int] | None:
         client = self._last.first()
@@ -268,7 +266,7 @@ class _Border:
         lane = self._lanes[client]
         worst = lane.worst(Zone.ENQUEUED)
         assert worst is not None
-        return lane.across(worst), worst.jobs
+        return _rank(lane, worst), worst.jobs
 
     def admit(self) -> None:
         lane = self._lanes[self._first.first() or ""]
@@ -285,3 +283,9 @@ class _Border:
         assert worst is not None
         lane.move(worst, Zone.OUTSIDE)
         self.update(lane)
+
+
+def _rank(lane: Lane, entry: Entry) -> Rank:
+    """The place of an entry in the window: what is not going to start takes only room that nobody else wants."""
+    rank = lane.across(entry)
+    return rank._replace(band=2) if lane.shut else rank

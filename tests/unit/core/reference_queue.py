@@ -58,7 +58,8 @@ class Reference:
             terms = self.terms.get(client)
             for one in prefix([one for one in able if one.client == client], terms.queue_size if terms else None):
                 zones[one.id] = Zone.OUTSIDE
-        inside = [one for one in able if zones[one.id] is Zone.OUTSIDE and not self.shut(one.client)]
+        inside = [one for one in able if zones[one.id] is Zone.OUTSIDE]
+        inside.sort(key=lambda one: self.shut(one.client))  # what is not going to start takes what room is left
         return zones | {one.id: Zone.ENQUEUED for one in prefix(inside, self.size)}
 
 

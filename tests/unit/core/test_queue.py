@@ -194,13 +194,16 @@ def test_what_is_held_takes_no_room_and_does_not_start() -> None:
     assert drain(queue) == ["next"]
 
 
-def test_a_suspended_client_takes_no_room() -> None:
+def test_a_suspended_client_takes_only_room_that_is_left() -> None:
     queue = open_queue(0, size=1, quiet=Terms(priority=1, suspended=True))
     put(queue, "quiet", "quiet")
     put(queue, "next")
     assert zones(queue) == {"quiet": Zone.OUTSIDE, "next": Zone.ENQUEUED}
     queue.set_terms("quiet", Terms(priority=1))
     assert zones(queue) == {"quiet": Zone.ENQUEUED, "next": Zone.OUTSIDE}
+    queue.set_terms("quiet", Terms(priority=1, limit=0))
+    queue.set_limits(0, 2)
+    assert zones(queue) == {"quiet": Zone.ENQUEUED, "next": Zone.ENQUEUED}
 
 
 def test_a_new_priority_of_a_client_moves_all_its_work() -> None:
