@@ -288,4 +288,4 @@ class _Border:
 def _rank(lane: Lane, entry: Entry) -> Rank:
     """The place of an entry in the window: what is not going to start takes only room that nobody else wants."""
     rank = lane.across(entry)
-    return rank._replace(band=2) if lane.shut else rank
+    return rank._replace(band=rank.band + 2) if lane.shut else rank

@@ -264,6 +264,13 @@ class TestTooLong:
         queue.set_terms("patient", Terms(priority=99, max_wait=60))
         assert drain(queue) == ["best", "old"]
 
+    def test_ends_the_move_of_the_border_though_the_client_is_suspended(self) -> None:
+        queue = open_queue(size=1, quiet=Terms(suspended=True, max_wait=10))
+        put(queue, "old", "quiet", since=5)
+        queue.advance(20)
+        put(queue, "new", "quiet", since=14)
+        assert zones(queue) == {"old": Zone.ENQUEUED, "new": Zone.OUTSIDE}
+
     def test_breaks_no_limit(self) -> None:
         queue = open_queue(2, patient=Terms(limit=1, max_wait=1))
         for number in range(3):
