@@ -110,6 +110,7 @@ async def test_small_windows_keep_order_and_slots_busy(size: int, jobs: int, slo
         for number in range(5):
             world.submit(f"p{number}", *(shell(f"j{one}", seconds=9 - one % 2) for one in range(jobs)))
             await asyncio.sleep(0.1)
+        await asyncio.sleep(1)  # every acceptance is written: a Pipeline is not divided while its status is on its way
         world.change_settings(max_running_jobs=slots)
         await asyncio.sleep(1)
         assert len(world.spy.running.members) == min(slots, 5 * jobs)

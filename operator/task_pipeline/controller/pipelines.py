@@ -23,7 +23,7 @@ from task_pipeline.kube.errors import ApiError, Forbidden, KubeError, is_transie
 
 log = logging.getLogger(__name__)
 
-SOON = 0.05  # seconds that an accepted, waiting Pipeline is given to be launched before that is written
+SOON = 0.3  # seconds that an accepted, waiting Pipeline is given to be launched before that is written
 BETWEEN = 0.3  # seconds between two writes of one Pipeline, at least
 LAZY = 5.0  # seconds between two writes that only count
 COST_FACTOR = 20  # and at least so many times as long as the last write took
