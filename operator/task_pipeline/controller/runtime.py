@@ -75,7 +75,7 @@ class Runtime:
             now=now,
         )
         self._of_pipelines, self._of_jobs = PipelineReconciler(tools), JobReconciler(tools)
-        feed.stage_over = self._of_pipelines.rank
+        feed.stage_over = self._stage_over
         self._reconcile = {
             Of.PIPELINE: self._of_pipelines.reconcile,
             Of.JOB: self._of_jobs.reconcile,
@@ -116,8 +116,11 @@ class Runtime:
         places = [(self._of_pipelines.rank, pipeline.uid) for pipeline in arrived]
         places += [(self._of_jobs.rank, uid) for uid in self.store.jobs]
         for rank, uid in places:
-            with suppress(Exception):  # whoever looks at it next meets the same fault, and tells it
-                rank(uid)
+            _try(rank, uid)
+
+    def _stage_over(self, pipeline_uid: str) -> None:
+        """Put the jobs of the next stage into the order before the slot of the last job goes to another."""
+        _try(self._of_pipelines.rank, pipeline_uid)
 
     async def stop(self) -> None:
         """Launch nothing more, let what is in flight end for a few seconds, then end everything."""
@@ -188,6 +191,12 @@ class Runtime:
             return f"pipeline {pipeline.namespace}/{pipeline.name}" if pipeline else "a pipeline that is gone"
         job = self.store.jobs.get(key.uid)
         return f"job {job.spec.name} of {job.namespace}/{job.spec.pipeline}" if job else "a job that is gone"
+
+
+def _try(rank: Callable[[str], None], uid: str) -> None:
+    """Give something its place; whoever looks at it next meets the same fault, and tells it."""
+    with suppress(Exception):
+        rank(uid)
 
 
 def _informers(cluster: Cluster, feed: Feed, store: Store, namespaces: tuple[str, ...]) -> list[Informer[Any]]:
