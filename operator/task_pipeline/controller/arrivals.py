@@ -70,6 +70,11 @@ class Arrivals:
         """The PipelineJobs that exist were made for an older spec: the Pipeline is to be divided again."""
         self._divided[pipeline.uid] = _Division(pipeline.run, -1, -1)
 
+    def is_undone(self, pipeline: PipelineRecord) -> bool:
+        """Whether PipelineJobs of an older spec are being replaced; until all are right, none of them may start."""
+        known = self._divided.get(pipeline.uid)
+        return known is not None and known.run == pipeline.run and known.generation < 0
+
     def divide(self, pipeline: PipelineRecord, index: int) -> None:
         """All PipelineJobs of stage `index` have been created."""
         self._divided[pipeline.uid] = _Division(pipeline.run, index, pipeline.generation)

@@ -103,7 +103,7 @@ class JobReconciler:
             workload=self._workload(job),
             closing=None if pipeline is None else self._closing(job, pipeline),
             orphaned=pipeline is None and self._is_left_behind(job),
-            alone=pipeline is None,
+            alone=pipeline is None or tools.arrivals.is_undone(pipeline),
             suspended=pipeline is not None and pipeline.spec is not None and pipeline.spec.suspend,
             admitted=tools.scheduler.has_slot(job),
             wait=tools.scheduler.teller.granted(job.hash),

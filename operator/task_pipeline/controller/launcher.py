@@ -5,7 +5,8 @@ crash between them, or an answer that got lost, ends in the same single workload
 
 A quota that is used up concerns all that the namespace launches: after a refusal nothing of that kind is sent there for
 some seconds. Who comes meanwhile waits, the longer the more have come, up to the pause of who was refused. The reason
-is written once, within the budget for reasons.
+is written once, within the budget for reasons. A launch to which the API server answers with a passing error for longer
+than `PATIENCE`, such as a webhook's that is down, is treated in the same way, so that it does not keep its slot.
 """
 
 import logging
@@ -31,12 +32,14 @@ log = logging.getLogger(__name__)
 
 QUOTA_PAUSE = 30.0  # seconds before a launch that a quota refused is tried again, on average
 QUOTA_SPREAD = 0.5  # by how much of that pauses differ, so that it is not always the same one that is sent first
+PATIENCE = 5.0  # seconds that a launch may fail before its slot goes to others
 QUOTA_GAP = 3.0  # seconds after a refusal in which nothing of that kind is sent to that namespace
 
 
 class _Refused(NamedTuple):
-    """What a quota said, until when it is not asked again, and how many had to wait since the last that fitted."""
+    """What was said, until when nothing is sent, and how many had to wait since the last that fitted."""
 
+    reason: Reason
     message: str
     until: datetime
     waits: int
@@ -61,14 +64,16 @@ class Launcher:
         self._now = now
         self._may_tell = may_tell
         self._refused: dict[tuple[str, str], _Refused] = {}  # by namespace and kind
+        self._failing: dict[str, datetime] = {}  # by UID of the job: since when its launch fails
         self._pauses: dict[str, datetime] = {}  # by UID of the job; its status says why, but not until when
 
     def pause_of(self, job: JobRecord) -> datetime | None:
-        """Before when the job is not to be launched, because a quota is used up."""
+        """Before when the job is not to be launched, because a quota is used up or launches fail."""
         return self._pauses.get(job.uid)
 
     def forget(self, uid: str) -> None:
         """The job is gone."""
+        self._failing.pop(uid, None)
         self._pauses.pop(uid, None)
 
     async def launch(self, job: JobRecord) -> None:
@@ -82,15 +87,18 @@ class Launcher:
         refused = self._refused.get(place)
         if refused is not None and self._now() < refused.until:
             self._refused[place] = refused = refused._replace(waits=refused.waits + 1)
-            await self._hold(job, refused.message, min(QUOTA_PAUSE, QUOTA_GAP * refused.waits))
+            await self._hold(job, refused, min(QUOTA_PAUSE, QUOTA_GAP * refused.waits))
             return
         try:
             sent = await self._send(job, attempt, *parsed)
         except KubeError as error:
-            if isinstance(error, Forbidden) and error.is_quota:
+            reason = self._reason_to_hold(job, error)
+            if reason is not None:
                 until = self._now() + timedelta(seconds=QUOTA_GAP)
-                self._refused[place] = _Refused(error.message, until, refused.waits if refused else 0)
-                await self._hold(job, error.message, QUOTA_PAUSE)
+                said = error.message if isinstance(error, ApiError) else str(error)
+                text = said if reason is Reason.QUOTA_EXCEEDED else f"the launch fails: {said}"
+                self._refused[place] = _Refused(reason, text, until, refused.waits if refused else 0)
+                await self._hold(job, self._refused[place], QUOTA_PAUSE)
                 return
             if not isinstance(error, ApiError) or _may_pass(error):
                 raise
@@ -98,7 +106,7 @@ class Launcher:
         except NameTaken as error:
             sent = Refusal(Reason.CONFLICT, str(error))
         self._refused.pop(place, None)
-        self._pauses.pop(job.uid, None)
+        self.forget(job.uid)
         if isinstance(sent, Refusal):
             await self._refuse(job, attempt, sent.reason, sent.message)
         else:
@@ -125,13 +133,25 @@ class Launcher:
         if running is not None:
             await self._executor.job_status(running, ended)
 
-    async def _hold(self, job: JobRecord, message: str, seconds: float) -> None:
+    def _reason_to_hold(self, job: JobRecord, error: KubeError) -> Reason | None:
+        """Why the job is to wait without a slot; None when it is to be tried again at once, or never."""
+        if isinstance(error, Forbidden) and error.is_quota:
+            return Reason.QUOTA_EXCEEDED
+        if not isinstance(error, ApiError) or isinstance(error, Conflict) or not is_transient(error):
+            return None
+        now = self._now()
+        failing = (now - self._failing.setdefault(job.uid, now)).total_seconds()
+        return Reason.QUEUED if failing >= PATIENCE else None
+
+    async def _hold(self, job: JobRecord, refused: _Refused, seconds: float) -> None:
         now = self._now()
         chance = crc32(f"{job.uid}{now}".encode()) / 2**32
         until = now + timedelta(seconds=seconds * (1 + QUOTA_SPREAD * (chance - 0.5)))
+        self._failing.pop(job.uid, None)
         self._pauses[job.uid] = until
-        if job.status.reason != Reason.QUOTA_EXCEEDED and self._may_tell():
-            await self._executor.job_status(job, held_back(job.status, Reason.QUOTA_EXCEEDED, message, until))
+        told = job.status.reason == refused.reason and job.status.message is not None
+        if not told and self._may_tell():
+            await self._executor.job_status(job, held_back(job.status, refused.reason, refused.message, until))
 
 
 def _may_pass(error: ApiError) -> bool:

@@ -77,6 +77,10 @@ class PipelineReconciler:
             self._forget(uid)
             return
         await self._revise(pipeline)
+        pipeline = tools.store.pipelines.get(uid)
+        if pipeline is None:
+            self._forget(uid)
+            return
         decision = decide_pipeline(self._facts(pipeline), tools.now())
         while decision.divide is not None and self._pause_of(uid) is None:
             await self._divide(pipeline, decision.divide)
@@ -151,6 +155,7 @@ class PipelineReconciler:
             divided=tools.arrivals.divided(pipeline),
         )
         asks = untouched and facts.divided < 0 and not pipeline.final and _wants_in(pipeline)
+        asks = asks and pipeline.uid in tools.store.pipelines
         pause = self._pause_of(pipeline.uid)
         if faults is None and refused is None and asks and pause is None:
             fits = tools.scheduler.ask(pipeline)
@@ -211,7 +216,10 @@ class PipelineReconciler:
             wait = Wait(reason, shortened(f"PipelineJobs cannot be created: {error.message}", STATUS_LENGTH))
             self._pauses[pipeline.uid] = _Pause(self._tools.work.clock() + NAMESPACE_PAUSE, wait)
             return
+        revised = self._tools.arrivals.is_undone(pipeline)
         self._tools.arrivals.divide(pipeline, stage)
+        if revised:
+            self._tools.feed.wake_jobs(pipeline.uid)
 
     def _pause_of(self, uid: str) -> _Pause | None:
         """The pause that the Pipeline has to make; looked at again when it is over."""
@@ -256,6 +264,8 @@ class PipelineReconciler:
         self._closing.discard(uid)
         self._failing.pop(uid, None)
         self._pauses.pop(uid, None)
+        self._tools.scheduler.leave(uid)
+        self._tools.scheduler.unexpect(uid)
         self._tools.arrivals.forget(uid)
         self._tools.work.forget(Key(Of.PIPELINE, uid))
 
@@ -273,7 +283,12 @@ def _told(pipeline: PipelineRecord) -> Wait | None:
 
 
 def _wants_in(pipeline: PipelineRecord) -> bool:
-    return pipeline.spec is not None and not pipeline.spec.suspend and pipeline.spec.cancel is None
+    return (
+        not pipeline.deleting
+        and pipeline.spec is not None
+        and not pipeline.spec.suspend
+        and pipeline.spec.cancel is None
+    )
 
 
 def _due(pace: _Pace, urgency: Urgency) -> float:

@@ -174,6 +174,9 @@ class Scheduler:
         missing = [entry for entry in entries if self._store.job_by_hash(entry.id) is None]
         if missing:
             self._expected[pipeline.uid] = {entry.id for entry in missing}
+        for entry in missing:
+            if self.queue.client_of_slot(entry.id) not in (None, entry.client):  # edited since the slot was given
+                self.queue.free_slot(entry.id)
         return [entry for entry in missing if not self.queue.has_slot(entry.id)]
 
     def _free(self, job_hash: JobHash) -> None:
@@ -209,16 +212,25 @@ class Scheduler:
                 self._work.add(Key(Of.PIPELINE, entry.id))
 
     def _open(self, entry: Entry) -> None:
-        """From now on the first jobs of a Pipeline are in the order."""
-        pipeline = self._store.pipelines[entry.id]
-        self.queue.open(entry.id, self._missing(pipeline, pipeline.first_stage))
+        """From now on the first jobs of a Pipeline are in the order.
 
-    def _wake(self, entry: Entry) -> None:
-        """Let somebody write why `entry` waits."""
+        One that is gone, or was edited so that it asks again, only leaves.
+        """
+        pipeline = self._store.pipelines.get(entry.id)
+        if pipeline is None or pipeline.spec is None or pipeline.spec.client_id != entry.client:
+            self.queue.remove(entry.id)
+        else:
+            self.queue.open(entry.id, self._missing(pipeline, pipeline.first_stage))
+
+    def _wake(self, entry: Entry) -> bool:
+        """Let somebody write why `entry` waits; False for a job that is not created yet."""
         if entry.is_pipeline:
             self._work.add(Key(Of.PIPELINE, entry.id), Urgency.LOW)
-        elif (job := self._store.job_by_hash(entry.id)) is not None:
+            return True
+        job = self._store.job_by_hash(entry.id)
+        if job is not None:
             self._work.add(Key(Of.JOB, job.uid), Urgency.LOW)
+        return job is not None
 
     def _plan(self) -> None:
         """Come back when the next entry will have waited too long."""

@@ -24,12 +24,13 @@ class Teller:
     writes it pays (`spend`).
     """
 
-    def __init__(self, queue: Queue, clock: Callable[[], float], wake: Callable[[Entry], None]) -> None:
+    def __init__(self, queue: Queue, clock: Callable[[], float], wake: Callable[[Entry], bool]) -> None:
         self._queue = queue
         self._telling = Telling(queue)
         self._clock = clock
         self._wake = wake
         self._granted: dict[EntryId, Wait] = {}
+        self._tried: set[EntryId] = set()  # granted earlier, and still not written
         self._left = WRITES_PER_SECOND
         self._filled = clock()
         self._timer: asyncio.TimerHandle | None = None
@@ -62,11 +63,18 @@ class Teller:
     def _look(self) -> None:
         self._timer = None
         self._granted.clear()
-        for entry, reason in self._telling.lasting()[:AT_ONCE]:
+        lasting = self._telling.lasting()
+        self._tried.intersection_update(entry.id for entry, _ in lasting)
+        lasting.sort(key=lambda found: found[0].id in self._tried)  # whose write fails keeps nobody else from telling
+        for entry, reason in lasting:
+            if len(self._granted) == AT_ONCE:
+                break
+            if not self._wake(entry):
+                continue
             if not entry.is_pipeline and not self.spend():
                 break
             self._granted[entry.id] = wait_for(self._queue, entry.client, reason)
-            self._wake(entry)
+            self._tried.add(entry.id)
         self._telling.notice()
         if self._telling.pending:
             self.plan()

@@ -61,8 +61,8 @@ class Queue:
         return self.limit is not None and len(self._slots) >= self.limit
 
     def lane(self, client: str) -> Lane:
-        """The lane of a client; do not change it."""
-        return self.lanes.setdefault(client, Lane(client))
+        """The lane of a client, an empty one if nothing is known of it; do not change it."""
+        return self.lanes.get(client) or Lane(client)
 
     def lane_of(self, entry_id: EntryId) -> Lane | None:
         """The lane in which an entry waits; None when it does not."""
@@ -90,7 +90,7 @@ class Queue:
 
     def set_terms(self, client: str, terms: Terms | None) -> None:
         """Take over a client's terms (None: there is no such client); they count from the next decision on."""
-        lane = self.lane(client)
+        lane = self._lane(client)
         before, lane.terms = lane.terms, terms
         if before is not None and (terms is None or terms.max_wait != before.max_wait):
             for entry in lane.rejuvenate():
@@ -133,7 +133,7 @@ class Queue:
         self.remove(job)
         if job not in self._slots:
             self._slots[job] = client
-            lane = self.lane(client)
+            lane = self._lane(client)
             lane.running += 1
             self._rank(lane)
 
@@ -150,6 +150,10 @@ class Queue:
     def has_slot(self, job: EntryId) -> bool:
         """Whether the job is counted as running."""
         return job in self._slots
+
+    def client_of_slot(self, job: EntryId) -> str | None:
+        """The client that the job's slot is counted for; None without a slot."""
+        return self._slots.get(job)
 
     def next(self) -> Entry | None:
         """What comes next and may start now; None when there is nothing.
@@ -175,8 +179,11 @@ class Queue:
         ranked = [(lane.across(entry), entry) for lane in self.lanes.values() for entry in lane.entries.values()]
         return (entry for _, entry in sorted(ranked, key=lambda pair: pair[0]))
 
+    def _lane(self, client: str) -> Lane:
+        return self.lanes.setdefault(client, Lane(client))
+
     def _enter(self, entry: Entry) -> Lane:
-        lane = self.lane(entry.client)
+        lane = self._lane(entry.client)
         self._lane_of[entry.id] = lane
         self._place(lane, entry)
         return lane
@@ -208,9 +215,12 @@ class Queue:
             self._ages.remove(lane.client)
         else:
             self._ages.put(lane.client, (due,))
+        if lane.terms is None and not lane.entries and not lane.running:
+            self.lanes.pop(lane.client, None)
+            self._border.forget(lane.client)
 
     def _rank_all(self) -> None:
-        for lane in self.lanes.values():
+        for lane in list(self.lanes.values()):
             self._rank(lane)
 
 
@@ -239,6 +249,10 @@ class _Border:
         now = lane.count[Zone.ENQUEUED]
         self.inside += now - self._inside_of.get(lane.client, 0)
         self._inside_of[lane.client] = now
+
+    def forget(self, client: str) -> None:
+        """The client's lane is gone, and was empty."""
+        self._inside_of.pop(client, None)
 
     def pipeline(self) -> Entry | None:
         """One of the Pipelines that are inside."""

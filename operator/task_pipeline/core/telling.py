@@ -48,7 +48,8 @@ class Telling:
     def settled(self) -> None:
         """To be called when all that follows from a change has been done: what has another reason now does not last."""
         for place, reason in list(self._steady.items()):
-            if zone_reason(self._queue.lanes[place[0]], place[1]) is not reason:
+            lane = self._queue.lanes.get(place[0])
+            if lane is None or zone_reason(lane, place[1]) is not reason:
                 del self._steady[place]
         head = self._queue.head() if self._queue.full else None
         first = None if head is None else head.id
