@@ -106,3 +106,14 @@ class TestTelling:
         queue.set_terms("default", Terms())
         telling.settled()
         assert telling.lasting() == []
+
+    def test_a_first_that_starts_is_forgotten(self) -> None:
+        queue = open_queue(1)
+        queue.take_slot("runs", "default")
+        put(queue, "first")
+        telling = Telling(queue)
+        telling.notice()
+        queue.free_slot("runs")
+        assert queue.next() is not None
+        telling.settled()
+        assert telling.lasting() == []
