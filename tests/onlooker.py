@@ -6,7 +6,6 @@ or a pod of it lives.
 """
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from task_pipeline.api.resources import PIPELINE_JOBS, PODS, Resource
 from task_pipeline.kube.client import HttpCluster
 from task_pipeline.kube.config import connect
 from task_pipeline.kube.errors import Gone, KubeError
+from tests.background import Background
 from tests.cluster.polling import wait_for
 
 LIVE = ("Pending", "Running")
@@ -41,31 +41,19 @@ class Change(NamedTuple):
     is_new: bool
 
 
-class Onlooker:
+class Onlooker(Background):
     """Watches one namespace, or all of them, from `with` on; `jobs` has the spec of every PipelineJob by name."""
 
     def __init__(self, kubeconfig: Path, namespace: str | None = None) -> None:
         self._kubeconfig = kubeconfig
         self._namespace = namespace
         self._heard: list[Change] = []
-        self._loop = asyncio.new_event_loop()
+        super().__init__(SECONDS)
         self._tasks: list[asyncio.Task[None]] = []
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._cluster: HttpCluster | None = None
         self.jobs: dict[str, dict[str, Any]] = {}
         self.states: dict[str, str] = {}
         self.launched = 0
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(SECONDS)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(SECONDS)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(SECONDS)
-        self._loop.close()
 
     @property
     def changes(self) -> list[Change]:

@@ -9,18 +9,19 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Self
 
 import aiohttp
 from aiohttp import web
 from yarl import URL
+
+from tests.background import Background
 
 SECONDS = 10.0
 _HOP = frozenset({"connection", "transfer-encoding", "content-length", "host", "keep-alive"})
 _CLUSTER = web.AppKey("cluster", aiohttp.ClientSession)
 
 
-class LaggingProxy:
+class LaggingProxy(Background):
     """`lag` maps plurals of resources to the seconds by which reading them is behind."""
 
     def __init__(self, server: str, pki: Path, lag: Mapping[str, float]) -> None:
@@ -28,23 +29,11 @@ class LaggingProxy:
         self._pki = pki
         self._lag = dict(lag)
         self._kept: tuple[str, str] | None = None
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        super().__init__(SECONDS)
         self._runner: web.AppRunner | None = None
         self.port = 0
         self.kept = threading.Event()
         """Set once a request has been kept back."""
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(SECONDS)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(SECONDS)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(SECONDS)
-        self._loop.close()
 
     def keep_next(self, method: str, plural: str) -> None:
         """Never pass on the next such request, nor answer it."""

@@ -52,8 +52,7 @@ class Feed:
         """A Pipeline does not exist any more: its jobs have to look at themselves."""
         if self._store.drop_pipeline(uid) is None:
             return
-        self._scheduler.leave(uid)
-        self._scheduler.unexpect(uid)
+        self._scheduler.pipeline_gone(uid)
         self._work.add(Key(Of.PIPELINE, uid))
         self.wake_jobs(uid)
 

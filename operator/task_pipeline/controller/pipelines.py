@@ -154,8 +154,8 @@ class PipelineReconciler:
             accepted=tools.arrivals.accepted(pipeline.uid),
             divided=tools.arrivals.divided(pipeline),
         )
-        asks = untouched and facts.divided < 0 and not pipeline.final and _wants_in(pipeline)
-        asks = asks and pipeline.uid in tools.store.pipelines
+        exists = pipeline.uid in tools.store.pipelines
+        asks = exists and untouched and facts.divided < 0 and not pipeline.final and _wants_in(pipeline)
         pause = self._pause_of(pipeline.uid)
         if faults is None and refused is None and asks and pause is None:
             fits = tools.scheduler.ask(pipeline)
@@ -264,8 +264,7 @@ class PipelineReconciler:
         self._closing.discard(uid)
         self._failing.pop(uid, None)
         self._pauses.pop(uid, None)
-        self._tools.scheduler.leave(uid)
-        self._tools.scheduler.unexpect(uid)
+        self._tools.scheduler.pipeline_gone(uid)
         self._tools.arrivals.forget(uid)
         self._tools.work.forget(Key(Of.PIPELINE, uid))
 

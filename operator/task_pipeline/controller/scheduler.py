@@ -132,6 +132,11 @@ class Scheduler:
         """The Pipeline does not want to be divided for the first time any more, or has been."""
         self.queue.remove(pipeline_uid)
 
+    def pipeline_gone(self, pipeline_uid: str) -> None:
+        """The Pipeline does not exist any more: nothing of it is in the order, and no slot is kept for it."""
+        self.leave(pipeline_uid)
+        self.unexpect(pipeline_uid)
+
     def expect(self, pipeline: PipelineRecord, stage: int) -> None:
         """The jobs of stage number `stage` are going to be created: from now on they are in the order."""
         for entry in self._missing(pipeline, stage):
