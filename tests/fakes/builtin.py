@@ -7,7 +7,7 @@ out. Nulls of a built-in kind say nothing and are dropped.
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from task_pipeline.api.resources import DEPLOYMENTS, KUBERNETES_JOBS, PODS, REPLICA_SETS, Resource
+from task_pipeline.api.resources import DEPLOYMENTS, EVENTS, KUBERNETES_JOBS, PODS, REPLICA_SETS, Resource
 from tests.fakes.store import Object, copied
 
 _POD = {
@@ -24,6 +24,7 @@ _CONTAINER = {
 }
 _JOB = {"parallelism": 1, "completions": 1, "backoffLimit": 6, "suspend": False, "completionMode": "NonIndexed"}
 _DEPLOYMENT = {"replicas": 1, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600}
+_EVENT_TEXTS = {"reason": 128, "action": 128, "note": 1024, "reportingController": 128, "reportingInstance": 128}
 _ROLLING = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}}
 
 
@@ -156,8 +157,21 @@ def _deployment_faults(new: Object, old: Object | None) -> Iterator[str]:
         yield f"spec.selector: Invalid value: {spec.get('selector')}: field is immutable"
 
 
+def _event_faults(new: Object, old: Object | None) -> Iterator[str]:
+    for field, most in _EVENT_TEXTS.items():
+        if not 0 < len(new.get(field, "").encode()) <= most:
+            yield f"{field}: Invalid value: has to have at most {most} bytes, and some"
+    if new.get("type") not in ("Normal", "Warning"):
+        yield f'type: Invalid value: "{new.get("type")}"'
+    if not new.get("eventTime"):
+        yield "eventTime: Required value"
+    if new.get("regarding", {}).get("namespace") != new["metadata"]["namespace"]:
+        yield "involvedObject.namespace: Invalid value: does not match event.namespace"
+
+
 _CHECKS: dict[Resource, Callable[[Object, Object | None], Iterator[str]]] = {
     PODS: _pod_faults,
     KUBERNETES_JOBS: _job_faults,
     DEPLOYMENTS: _deployment_faults,
+    EVENTS: _event_faults,
 }

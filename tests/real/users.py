@@ -44,6 +44,7 @@ OPERATOR_RULES = (
     rule("create,delete,get,list,patch,watch", GROUP, "pipelinejobs"),
     rule("get,list,watch", GROUP, "pipelines,pipelineclients"),
     rule("patch", GROUP, "pipelines/status,pipelinejobs/status,pipelineclients/status"),
+    rule("create", "events.k8s.io", "events"),
     *(
         rule(",".join(right.verbs), right.resource.group, right.resource.plural)
         for kind in BUILT_IN

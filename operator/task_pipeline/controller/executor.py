@@ -34,6 +34,7 @@ WINDOW = 16  # PipelineJobs of one Pipeline that are created or deleted at once
 
 
 T = TypeVar("T")
+Tell = Callable[[JobRecord | PipelineRecord, JobRecord | PipelineRecord], None]
 
 
 class ForeignJob(Exception):
@@ -41,12 +42,16 @@ class ForeignJob(Exception):
 
 
 class Executor:
-    """Writes PipelineJobs and statuses. Errors of `kube.errors` pass through; `Conflict` means: decide again."""
+    """Writes PipelineJobs and statuses. Errors of `kube.errors` pass through; `Conflict` means: decide again.
 
-    def __init__(self, cluster: Cluster, store: Store, feed: Feed) -> None:
+    `tell` is given the record before and after each status that has been written.
+    """
+
+    def __init__(self, cluster: Cluster, store: Store, feed: Feed, tell: Tell) -> None:
         self._cluster = cluster
         self._store = store
         self._feed = feed
+        self._tell = tell
 
     async def create_jobs(self, pipeline: PipelineRecord, drafts: list[dict[str, Any]]) -> None:
         """Create the PipelineJobs that do not exist yet, the first to run first; one that exists is adopted if this
@@ -77,6 +82,7 @@ class Executor:
             return None
         record = replace(job, status=status, rv=int(meta.resource_version))
         self._feed.job(record)
+        self._tell(job, record)
         return record
 
     async def pipeline_status(self, pipeline: PipelineRecord, status: PipelineStatus) -> None:
@@ -90,7 +96,9 @@ class Executor:
         except NotFound:
             self._feed.pipeline_gone(pipeline.uid)
             return
-        self._feed.pipeline(replace(pipeline, status=status, rv=int(meta.resource_version)))
+        record = replace(pipeline, status=status, rv=int(meta.resource_version))
+        self._feed.pipeline(record)
+        self._tell(pipeline, record)
 
     async def job_pipeline_priority(self, job: JobRecord, priority: int) -> None:
         """Bring the copy of its Pipeline's priority in a PipelineJob up to date."""

@@ -19,6 +19,7 @@ from task_pipeline.backends.kube import KubeBackend
 from task_pipeline.cache.store import Store
 from task_pipeline.controller.arrivals import Arrivals
 from task_pipeline.controller.clients import ClientReconciler
+from task_pipeline.controller.events import EventWriter
 from task_pipeline.controller.executor import Executor
 from task_pipeline.controller.feed import ClientSink, Feed, JobSink, PipelineSink, WorkloadSink
 from task_pipeline.controller.jobs import JobReconciler, Tools
@@ -58,7 +59,8 @@ class Runtime:
         self._settings = settings
         self.scheduler = Scheduler(self.store, self.work, settings, arrivals.accepted, now)
         feed = Feed(self.store, self.scheduler, self.work)
-        executor = Executor(cluster, self.store, feed)
+        self.events = EventWriter(cluster, now, self.work.clock)
+        executor = Executor(cluster, self.store, feed, self.events.tell)
         backend = KubeBackend(cluster)
         tools = Tools(
             store=self.store,
@@ -99,6 +101,7 @@ class Runtime:
     def start(self) -> None:
         """Begin to work; to be called once everything has been delivered at least once."""
         self._rank()
+        self._background.append(asyncio.create_task(self.events.run(), name="events"))
         self._background.append(asyncio.create_task(self._dispatch(), name="dispatch"))
         self.scheduler.start()
 
