@@ -5,6 +5,7 @@ Rule: one suite, two worlds; a promise of the fake that the real server does not
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from task_pipeline.api.resources import (
@@ -210,6 +211,16 @@ async def test_a_delete_may_insist_on_the_very_object(world: World) -> None:
     await world.cluster.delete(PIPELINE_JOBS, world.namespace, "j", uid=uid)
     assert not await world.exists(PIPELINE_JOBS, "j")
     assert await world.job("j") != uid
+
+
+async def test_a_delete_may_insist_on_the_object_as_it_was_read(world: World) -> None:
+    await world.job("j")
+    read = msgspec.json.decode(await world.cluster.get(PIPELINE_JOBS, world.namespace, "j"))["metadata"]
+    await world.cluster.patch_status(PIPELINE_JOBS, world.namespace, "j", {"status": {"state": "IN PROGRESS"}})
+    exact = {"uid": read["uid"], "resource_version": read["resourceVersion"]}
+    with pytest.raises(Conflict, match="ResourceVersion"):
+        await world.cluster.delete(PIPELINE_JOBS, world.namespace, "j", **exact)
+    assert await world.exists(PIPELINE_JOBS, "j")
 
 
 async def test_states_move_along_the_table_only(world: World) -> None:

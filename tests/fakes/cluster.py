@@ -117,12 +117,15 @@ class FakeCluster:
         name: str,
         *,
         uid: str | None = None,
+        resource_version: str | None = None,
         propagation: Propagation = "Background",
     ) -> None:
         body = {"propagationPolicy": propagation} | ({"preconditions": {"uid": uid}} if uid else {})
         request = self._request("delete", resource, namespace, name, body)
         target = Target(resource, namespace, name)
-        await self._carry_out(request, lambda: self.registry.delete(target, uid=uid, propagation=propagation))
+        await self._carry_out(
+            request, lambda: self.registry.delete(target, uid=uid, version=resource_version, propagation=propagation)
+        )
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> bytes:
         request = self._request("get", resource, namespace, name)

@@ -43,6 +43,12 @@ def other_uid(resource: Resource, name: str, wanted: str, found: str) -> ApiErro
     return conflict(resource, name, text)
 
 
+def other_version(resource: Resource, name: str, wanted: str, found: str) -> ApiError:
+    """409 for a resourceVersion that is not the object's, where a deletion names one."""
+    text = f"Precondition failed: ResourceVersion in precondition: {wanted}, ResourceVersion in object meta: {found}"
+    return conflict(resource, name, text)
+
+
 def conflict(resource: Resource, name: str, text: str) -> ApiError:
     """409 with a text of one's own."""
     return refusal(409, "Conflict", f'Operation cannot be fulfilled on {_plural(resource)} "{name}": {text}')

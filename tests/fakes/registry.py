@@ -92,14 +92,14 @@ class Registry:
         target: Target,
         *,
         uid: str | None = None,
+        version: str | None = None,
         propagation: str = "Background",
         grace: float | None = None,
     ) -> None:
         """Remove the object, or mark it when finalizers or a pod's grace period hold it back."""
         old = self.existing(target)
         metadata = old["metadata"]
-        if uid is not None and uid != metadata["uid"]:
-            raise refusals.other_uid(target.resource, target.name, uid, metadata["uid"])
+        _must_be_the_one(target, metadata, uid, version)
         finalizers = list(metadata.get("finalizers", ()))
         for way, finalizer in (("Foreground", FOREGROUND), ("Orphan", ORPHAN)):
             if propagation == way and finalizer not in finalizers:
@@ -237,6 +237,13 @@ def merge_patch(target: Any, patch: Any) -> Any:
 def stamp(moment: datetime) -> str:
     """A metav1.Time: whole seconds."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _must_be_the_one(target: Target, metadata: Object, uid: str | None, version: str | None) -> None:
+    if uid not in (None, metadata["uid"]):
+        raise refusals.other_uid(target.resource, target.name, str(uid), metadata["uid"])
+    if version not in (None, metadata["resourceVersion"]):
+        raise refusals.other_version(target.resource, target.name, str(version), metadata["resourceVersion"])
 
 
 def _grace(resource: Resource, old: Object, asked: float | None) -> float:

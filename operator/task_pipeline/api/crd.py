@@ -81,6 +81,7 @@ def _pipeline() -> Schema:
     status = _status(lower(PipelineStatus, keep_defaults=False), {"observedGeneration": -1, "state": State.READY})
     _list(status, "stages", "atomic")
     _list(status, "failedJobs", "atomic")
+    _list(status["properties"]["kept"], "jobs", "atomic")
     status[_VALIDATIONS] = rules.pipeline_status_rules()
     root = _root("One run of one process: ordered stages, each with jobs.", spec, status)
     root[_VALIDATIONS] = rules.pipeline_root_rules()

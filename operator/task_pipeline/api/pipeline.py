@@ -195,6 +195,19 @@ class StageStatus(StatusModel):
     cancelled: Count = Field(default=0, description="Jobs that ended CANCELLED or were never started.")
 
 
+class Kept(StatusModel):
+    """The DONE jobs that a rerun took over from earlier runs."""
+
+    since: Annotated[int, Field(ge=1, le=2**31 - 1)] = Field(
+        description="The first run whose DONE jobs are taken over.",
+    )
+    jobs: tuple[Count, ...] = Field(
+        strict=False,
+        max_length=MAX_STAGES,
+        description="How many of them each stage has, in the order of spec.stages.",
+    )
+
+
 class PipelineStatus(StatusModel):
     """How a Pipeline stands; its size grows with the stages, never with the jobs."""
 
@@ -229,7 +242,7 @@ class PipelineStatus(StatusModel):
     )
     accepted_time: Timestamp | None = Field(
         default=None,
-        description="When the operator first accepted the Pipeline; the order of arrival goes by it.",
+        description="When the operator first accepted this run; the order of arrival goes by it.",
     )
     start_time: Timestamp | None = Field(default=None, description="First launch of this run.")
     completion_time: Timestamp | None = Field(default=None, description="End of this run.")
@@ -240,7 +253,12 @@ class PipelineStatus(StatusModel):
     )
     rerun_id: Text | None = Field(
         default=None,
-        description="The spec.rerun.id that was acted on last.",
+        description="The spec.rerun.id that was answered last, with a run or with a refusal in the message.",
+    )
+    kept: Kept | None = Field(default=None, description="What a rerun of scope Failed took over from earlier runs.")
+    cleanup_time: Timestamp | None = Field(
+        default=None,
+        description="From when on the PipelineJobs and workloads of the finished Pipeline are removed.",
     )
     conditions: tuple[Condition, ...] = Field(
         default=(),

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from task_pipeline.api.objects import PodView, WorkloadView
 from task_pipeline.core.records import ClientRecord, JobRecord, PipelineRecord
+from task_pipeline.core.rerun import kept_names
 from task_pipeline.core.rollup import Tally
 
 REMEMBERED_DELETIONS = 10_000
@@ -79,14 +80,29 @@ class Store:
         """The jobs of a Pipeline, of all its runs, in no order."""
         return [self.jobs[uid] for uid in self._jobs_of.get(pipeline_uid, ())]
 
+    def kept(self, pipeline: PipelineRecord) -> frozenset[str]:
+        """Names of the jobs that the Pipeline's current run took over from earlier ones."""
+        return frozenset() if pipeline.status.kept is None else kept_names(pipeline, self.jobs_of(pipeline.uid))
+
+    def has_jobs(self, pipeline_uid: str) -> bool:
+        """Whether the Pipeline has any job, of whichever run."""
+        return pipeline_uid in self._jobs_of
+
     def job_by_hash(self, job_hash: str) -> JobRecord | None:
         """The job with this job-hash label."""
         uid = self._job_by_hash.get(job_hash)
         return self.jobs.get(uid) if uid is not None else None
 
     def tally(self, pipeline_uid: str, run: int) -> Tally:
-        """The live counts of one run; do not change them."""
+        """The live counts of the jobs of one run; do not change them."""
         return self._tallies.get((pipeline_uid, run)) or Tally()
+
+    def tally_of(self, pipeline: PipelineRecord) -> Tally:
+        """The counts of a Pipeline's current run, with the jobs that it took over from earlier ones."""
+        tally, kept = self.tally(pipeline.uid, pipeline.run), pipeline.status.kept
+        if kept is None:
+            return tally
+        return tally.with_kept((self.tally(pipeline.uid, run) for run in range(kept.since, pipeline.run)), kept)
 
     def put_workload(self, job_hash: str, view: WorkloadView) -> bool:
         """Take a workload (or a pod below one) over unless it is old news; returns whether it was new."""

@@ -127,6 +127,15 @@ class Executor:
         except NotFound:
             self._feed.job_gone(job.uid)
 
+    async def delete_pipeline(self, pipeline: PipelineRecord) -> None:
+        """Delete a Pipeline as it is in the record, and with it, by garbage collection, all it owns."""
+        try:
+            await self._cluster.delete(
+                PIPELINES, pipeline.namespace, pipeline.name, uid=pipeline.uid, resource_version=str(pipeline.rv)
+            )
+        except NotFound:
+            self._feed.pipeline_gone(pipeline.uid)
+
     async def _create_job(self, pipeline: PipelineRecord, draft: dict[str, Any]) -> None:
         if self._store.job_by_hash(draft["metadata"]["labels"][LABEL_JOB_HASH]) is not None:
             return

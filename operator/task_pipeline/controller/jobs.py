@@ -12,6 +12,7 @@ from task_pipeline.api.states import State
 from task_pipeline.backends.kube import BY_KIND, RESOURCE_OF, KubeBackend, outlives_its_job
 from task_pipeline.cache.store import Store
 from task_pipeline.controller.arrivals import Arrivals
+from task_pipeline.controller.cleaner import Cleaner
 from task_pipeline.controller.executor import Executor
 from task_pipeline.controller.feed import Feed, is_claimless
 from task_pipeline.controller.launcher import Launcher, parsed_kind
@@ -45,6 +46,7 @@ class Tools:
     launcher: Launcher
     backend: KubeBackend
     arrivals: Arrivals
+    cleaner: Cleaner
     settings: Callable[[], Settings]
     now: Callable[[], datetime]
 
@@ -125,7 +127,7 @@ class JobReconciler:
     def _closing(self, job: JobRecord, pipeline: PipelineRecord) -> closing.Closing | None:
         if pipeline.spec is None:
             return None
-        tally = self._tools.store.tally(pipeline.uid, pipeline.run)
+        tally = self._tools.store.tally_of(pipeline)
         barrier = judge(pipeline.spec.stage_totals, self._tools.arrivals.divided(pipeline), tally)
         return closing.of_job(job, pipeline, barrier, self._tools.now())
 

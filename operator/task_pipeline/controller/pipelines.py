@@ -13,6 +13,7 @@ from task_pipeline.controller.jobs import Tools
 from task_pipeline.controller.workqueue import Key, Of
 from task_pipeline.core.clients import refusal
 from task_pipeline.core.divider import drafts
+from task_pipeline.core.finished import Cleanup
 from task_pipeline.core.messages import STATUS_LENGTH, shortened
 from task_pipeline.core.pipeline_decision import PipelineDecision, PipelineFacts, Urgency, decide_pipeline
 from task_pipeline.core.records import PipelineRecord
@@ -92,6 +93,8 @@ class PipelineReconciler:
         if decision.wake is not None:
             tools.work.add_after(Key(Of.PIPELINE, uid), (decision.wake - tools.now()).total_seconds())
         await self._tell(pipeline, decision)
+        if decision.cleanup is not Cleanup.NONE:
+            tools.cleaner.add(uid, decision.cleanup)
 
     def rank(self, uid: str) -> None:
         """Give the Pipeline, or the jobs of the stage that it opens now, their places, and do nothing else."""
@@ -113,7 +116,7 @@ class PipelineReconciler:
     async def _revise(self, pipeline: PipelineRecord) -> None:
         """A spec that was edited before the first launch replaces the old one: what was made for that is removed."""
         tools = self._tools
-        over = pipeline.deleting or pipeline.final or pipeline.status.start_time is not None
+        over = pipeline.deleting or pipeline.final or pipeline.started
         if over:
             tools.arrivals.close(pipeline.uid)
             return
@@ -142,20 +145,21 @@ class PipelineReconciler:
     def _facts(self, pipeline: PipelineRecord) -> PipelineFacts:
         tools = self._tools
         faults, refused = self._faults_of(pipeline), self._refusal_of(pipeline)
-        tally = tools.store.tally(pipeline.uid, pipeline.run)
-        untouched = not tally.started and not any(stage.existing for stage in tally.stages.values())
+        tally = tools.store.tally_of(pipeline)
         facts = PipelineFacts(
             pipeline=pipeline,
-            tally=Tally() if untouched else tally,
+            tally=tally,
             faults=faults,
             refusal=refused,
             fits=False,
             wait=Wait(Reason.QUEUED, None),
             accepted=tools.arrivals.accepted(pipeline.uid),
             divided=tools.arrivals.divided(pipeline),
+            jobs=tools.store.has_jobs(pipeline.uid),
+            ttl=tools.settings().ttl_seconds_after_finished,
         )
         exists = pipeline.uid in tools.store.pipelines
-        asks = exists and untouched and facts.divided < 0 and not pipeline.final and _wants_in(pipeline)
+        asks = exists and tally.untouched and facts.divided < 0 and not pipeline.final and _wants_in(pipeline)
         pause = self._pause_of(pipeline.uid)
         if faults is None and refused is None and asks and pause is None:
             fits = tools.scheduler.ask(pipeline)
@@ -205,7 +209,7 @@ class PipelineReconciler:
         """Create the PipelineJobs of a stage, or begin a pause when the namespace does not take any."""
         self._tools.scheduler.expect(pipeline, stage)
         try:
-            await self._tools.executor.create_jobs(pipeline, drafts(pipeline, stage))
+            await self._tools.executor.create_jobs(pipeline, drafts(pipeline, stage, self._tools.store.kept(pipeline)))
         except BaseException as error:
             if not self._will_pass(pipeline.uid, error):
                 self._tools.scheduler.unexpect(pipeline.uid)

@@ -18,6 +18,7 @@ from task_pipeline.api.resources import DEPLOYMENTS, KUBERNETES_JOBS, PIPELINE_J
 from task_pipeline.backends.kube import KubeBackend
 from task_pipeline.cache.store import Store
 from task_pipeline.controller.arrivals import Arrivals
+from task_pipeline.controller.cleaner import Cleaner
 from task_pipeline.controller.clients import ClientReconciler
 from task_pipeline.controller.events import EventWriter
 from task_pipeline.controller.executor import Executor
@@ -62,6 +63,7 @@ class Runtime:
         self.events = EventWriter(cluster, now, self.work.clock)
         executor = Executor(cluster, self.store, feed, self.events.tell)
         backend = KubeBackend(cluster)
+        cleaner = self._cleaner = Cleaner(self.store, self.work, executor)
         tools = Tools(
             store=self.store,
             scheduler=self.scheduler,
@@ -73,6 +75,7 @@ class Runtime:
             ),
             backend=backend,
             arrivals=arrivals,
+            cleaner=cleaner,
             settings=lambda: self._settings,
             now=now,
         )
@@ -102,6 +105,7 @@ class Runtime:
         """Begin to work; to be called once everything has been delivered at least once."""
         self._rank()
         self._background.append(asyncio.create_task(self.events.run(), name="events"))
+        self._background.append(asyncio.create_task(self._cleaner.run(), name="cleaner"))
         self._background.append(asyncio.create_task(self._dispatch(), name="dispatch"))
         self.scheduler.start()
 

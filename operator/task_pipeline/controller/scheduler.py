@@ -116,7 +116,7 @@ class Scheduler:
     def ask(self, pipeline: PipelineRecord) -> bool:
         """Whether the Pipeline may be divided for the first time; if not it waits here until it may."""
         if pipeline.uid not in self._expected:
-            self.queue.put(pipeline_entry(pipeline, self._accepted(pipeline.uid)))
+            self.queue.put(pipeline_entry(pipeline, self._accepted(pipeline.uid), self._store.kept(pipeline)))
             if self._started:
                 self._open_entered(pipeline.uid)
                 self.kick()
@@ -175,7 +175,8 @@ class Scheduler:
 
     def _missing(self, pipeline: PipelineRecord, stage: int) -> list[Entry]:
         """The jobs of a stage that do not exist, but for those that have been given a slot already."""
-        entries = stage_entries(pipeline, stage, self._accepted(pipeline.uid), self._now().timestamp())
+        accepted, now = self._accepted(pipeline.uid), self._now().timestamp()
+        entries = stage_entries(pipeline, stage, accepted, now, self._store.kept(pipeline))
         missing = [entry for entry in entries if self._store.job_by_hash(entry.id) is None]
         if missing:
             self._expected[pipeline.uid] = {entry.id for entry in missing}

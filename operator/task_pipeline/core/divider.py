@@ -4,6 +4,7 @@ A stage is divided when it opens, never earlier: children of later stages would 
 cancelled for nothing. The drafts are a function of the spec, the UID and the run, so dividing twice is dividing once.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from task_pipeline.api.group import (
@@ -18,12 +19,16 @@ from task_pipeline.core.naming import job_hash, job_object_name
 from task_pipeline.core.records import PipelineRecord
 
 
-def drafts(pipeline: PipelineRecord, stage_index: int) -> list[dict[str, Any]]:
-    """The PipelineJob manifests of stage `stage_index` (0-based) in the order of `spec.jobs` of a valid spec."""
+def drafts(pipeline: PipelineRecord, stage_index: int, kept: Collection[str] = frozenset()) -> list[dict[str, Any]]:
+    """The PipelineJob manifests of stage `stage_index` (0-based) in the order of `spec.jobs` of a valid spec, but for
+    those jobs that the run has `kept`, by name.
+    """
     assert pipeline.spec is not None
     stage = pipeline.spec.stages[stage_index]
     return [
-        draft(pipeline, job, index, stage_index) for index, job in enumerate(pipeline.spec.jobs) if job.stage == stage
+        draft(pipeline, job, index, stage_index)
+        for index, job in enumerate(pipeline.spec.jobs)
+        if job.stage == stage and job.name not in kept
     ]
 
 

@@ -14,6 +14,7 @@ from task_pipeline.core.lane import Entry
 from task_pipeline.core.places import job_entry, pipeline_entry, terms_of
 from task_pipeline.core.queue import Queue
 from task_pipeline.core.records import ClientRecord, JobRecord, PipelineRecord
+from task_pipeline.core.rerun import kept_names
 from task_pipeline.core.waiting import reason_of, wait_for
 
 
@@ -72,10 +73,10 @@ def _queue(
         elif pipeline is not None and _waits(job, pipeline, now):
             held = pipeline.spec is not None and pipeline.spec.suspend
             queue.put(job_entry(job, pipeline, _accepted(pipeline), held=held))
-    divided = {job.pipeline_uid for job in jobs.values()}
+    divided = {(job.pipeline_uid, job.spec.run) for job in jobs.values()}
     for pipeline in pipelines.values():
-        if pipeline.uid not in divided and _waits_whole(pipeline):
-            queue.put(pipeline_entry(pipeline, _accepted(pipeline)))
+        if (pipeline.uid, pipeline.run) not in divided and _waits_whole(pipeline):
+            queue.put(pipeline_entry(pipeline, _accepted(pipeline), kept_names(pipeline, jobs.values())))
     return queue
 
 

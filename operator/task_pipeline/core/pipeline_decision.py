@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
-
-from msgspec.structs import replace
+from math import inf
 
 from task_pipeline.api.pipeline import PipelineSpec
 from task_pipeline.api.reasons import Reason
@@ -18,6 +17,7 @@ from task_pipeline.api.times import format_time
 from task_pipeline.core.closing import Closing, of_pipeline
 from task_pipeline.core.conditions import Situation, pipeline_conditions
 from task_pipeline.core.deadlines import after, passed
+from task_pipeline.core.finished import Cleanup, acknowledged, afterwards
 from task_pipeline.core.outcome import ending_of, outcome
 from task_pipeline.core.records import PipelineRecord, PipelineStatus, StageStatus
 from task_pipeline.core.rollup import Tally
@@ -46,7 +46,8 @@ class PipelineFacts:
     `faults`: what is wrong with the spec, `refusal`: why its client does not take it (both None when fine); `fits`: the
     queue has room for its first stage; `wait`: why it waits, while it is READY; `accepted`: its acceptedTime, given by
     the caller when the status has none yet; `divided`: the last stage whose PipelineJobs have all been created (-1:
-    none), which the status may not say yet.
+    none), which the status may not say yet; `jobs`: it has PipelineJobs, of whichever run; `ttl`: the seconds after the
+    end in which a Pipeline that names none is cleaned up.
     """
 
     pipeline: PipelineRecord
@@ -57,6 +58,8 @@ class PipelineFacts:
     wait: Wait
     accepted: str
     divided: int
+    jobs: bool = False
+    ttl: float = inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class PipelineDecision:
     """`divide`: the stage whose PipelineJobs are to be created before the status is written. `wake`: look then.
 
     `closing`: jobs have to end from outside (cancel, deadline, a failure before them) and are to look at themselves.
+    `cleanup`: what is to be removed, the end having been long ago.
     """
 
     status: PipelineStatus
@@ -71,6 +75,7 @@ class PipelineDecision:
     divide: int | None = None
     wake: datetime | None = None
     closing: bool = False
+    cleanup: Cleanup = Cleanup.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +89,17 @@ def decide_pipeline(facts: PipelineFacts, now: datetime) -> PipelineDecision:
     """The next step for the Pipeline. The status of the decision assumes that `divide` has been carried out."""
     pipeline = facts.pipeline
     old = pipeline.status
-    if pipeline.deleting or (pipeline.final and not _may_be_judged_again(pipeline)):
-        return _observed(pipeline)
+    if pipeline.deleting:
+        return PipelineDecision(old, Urgency.NONE)
+    if pipeline.final and not pipeline.invalid:
+        return _afterwards(facts, now)
     fault = _fault(facts)
-    if fault is not None and old.start_time is None and not facts.tally.stages:
+    if fault is not None and old.start_time is None and facts.tally.untouched:
         invalid = _invalid(pipeline, fault, now)
-        return PipelineDecision(invalid, _urgency(old, invalid))
+        return _afterwards(facts, now) if invalid == old else PipelineDecision(invalid, _urgency(old, invalid))
     if pipeline.spec is None:
-        return _observed(pipeline)
+        seen = acknowledged(pipeline)
+        return PipelineDecision(seen, _urgency(old, seen))
     totals = pipeline.spec.stage_totals
     barrier = judge(totals, facts.divided, facts.tally)
     closing = of_pipeline(pipeline, now)
@@ -108,35 +116,19 @@ def decide_pipeline(facts: PipelineFacts, now: datetime) -> PipelineDecision:
     )
 
 
-def _may_be_judged_again(pipeline: PipelineRecord) -> bool:
-    """An invalid Pipeline that never started is judged again when its spec or its client has changed."""
-    status = pipeline.status
-    invalid = status.reason in (Reason.INVALID_SPEC, Reason.CLIENT_NOT_ALLOWED)
-    return status.state is State.ERROR and invalid and not _has_started(pipeline)
-
-
-def _has_started(pipeline: PipelineRecord) -> bool:
-    return pipeline.status.start_time is not None or pipeline.run > 1
-
-
 def _reachable(pipeline: PipelineRecord, verdict: _Verdict) -> _Verdict:
     old = pipeline.status.state
-    if pipeline_may_move(old, verdict.state, started=_has_started(pipeline)):
+    if pipeline_may_move(old, verdict.state, started=pipeline.started):
         return verdict
     if old is State.READY:  # all was through before its start was written
         return _Verdict(State.IN_PROGRESS, Reason.STAGE_RUNNING, "")
     return _Verdict(State.READY, Reason.QUEUED, "")  # a repaired spec is first of all one that waits
 
 
-def _observed(pipeline: PipelineRecord) -> PipelineDecision:
-    """Nothing to decide; an edit of a finished Pipeline is only acknowledged."""
-    status = pipeline.status
-    if pipeline.deleting or status.observed_generation in (-1, pipeline.generation):
-        return PipelineDecision(status, Urgency.NONE)
-    generation = pipeline.generation
-    conditions = tuple(replace(condition, observed_generation=generation) for condition in status.conditions)
-    observed = replace(status, observed_generation=generation, conditions=conditions)
-    return PipelineDecision(observed, Urgency.LAZY)
+def _afterwards(facts: PipelineFacts, now: datetime) -> PipelineDecision:
+    pipeline = facts.pipeline
+    then = afterwards(pipeline, facts.tally, jobs=facts.jobs, ttl=facts.ttl, now=now)
+    return PipelineDecision(then.status, _urgency(pipeline.status, then.status), wake=then.wake, cleanup=then.cleanup)
 
 
 def _fault(facts: PipelineFacts) -> tuple[Reason, str] | None:
@@ -151,8 +143,7 @@ def _may_divide(facts: PipelineFacts, barrier: Barrier, closing: Closing | None)
     spec = facts.pipeline.spec
     if barrier.divide is None or closing is not None or spec is None or spec.suspend:
         return False
-    first = facts.tally.first_start is None and not facts.tally.stages
-    return facts.fits or not first
+    return facts.fits or not facts.tally.untouched
 
 
 def _verdict(facts: PipelineFacts, barrier: Barrier, closing: Closing | None, divide: int | None) -> _Verdict:
@@ -211,6 +202,7 @@ def _invalid(pipeline: PipelineRecord, fault: tuple[Reason, str], now: datetime)
         message=message,
         run=pipeline.run,
         rerun_id=old.rerun_id,
+        kept=old.kept,
         accepted_time=old.accepted_time,
         completion_time=old.completion_time if same else moment,
         conditions=pipeline_conditions(old.conditions, situation),
@@ -221,8 +213,9 @@ def _status(
     facts: PipelineFacts, totals: Sequence[int], barrier: Barrier, verdict: _Verdict, now: datetime
 ) -> PipelineStatus:
     pipeline, tally, old = facts.pipeline, facts.tally, facts.pipeline.status
-    assert pipeline.spec is not None
-    names, moment, final = pipeline.spec.stages, format_time(now), verdict.state in TERMINAL
+    spec = pipeline.spec
+    assert spec is not None
+    names, moment, final = spec.stages, format_time(now), verdict.state in TERMINAL
     stages = _stages(facts, totals, barrier, final)
     open_stage = names[barrier.open] if barrier.open < len(names) and not final else None
     message = verdict.message[:CONDITION_MESSAGE]
@@ -239,7 +232,8 @@ def _status(
         warnings=tally.total("allowed") or None,
         failed_jobs=tally.failed_names(),
         divided=facts.divided if facts.divided >= 0 else None,
-        rerun_id=old.rerun_id,
+        rerun_id=old.rerun_id if old.accepted_time is not None or spec.rerun is None else spec.rerun.id,
+        kept=old.kept,
         accepted_time=old.accepted_time or facts.accepted,
         start_time=old.start_time or tally.first_start,
         completion_time=moment if final else None,
@@ -281,7 +275,9 @@ def _urgency(old: PipelineStatus, new: PipelineStatus) -> Urgency:
         return Urgency.END
     if _waits_on(old, new):
         return Urgency.WAIT
-    if (old.state, old.reason, old.stage, old.run) != (new.state, new.reason, new.stage, new.run):
+    if (old.run or 1, old.cleanup_time) != (new.run, new.cleanup_time):
+        return Urgency.NOW
+    if (old.state, old.reason, old.stage) != (new.state, new.reason, new.stage):
         return Urgency.SOON if new.state is State.READY else Urgency.NOW
     if [(c.type, c.status) for c in old.conditions] != [(c.type, c.status) for c in new.conditions]:
         return Urgency.NOW

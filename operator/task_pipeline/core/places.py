@@ -3,6 +3,8 @@
 The operator's scheduler and whoever explains the order build entries here, so both have the same order.
 """
 
+from collections.abc import Collection
+
 from task_pipeline.api.reasons import Reason
 from task_pipeline.api.times import parse_time
 from task_pipeline.core.lane import Entry, Terms
@@ -47,23 +49,28 @@ def job_entry(job: JobRecord, pipeline: PipelineRecord | None, accepted: str, *,
     return Entry(job.hash, job.spec.client_id, key, _seconds(since), job.status.reason, held=held)
 
 
-def pipeline_entry(pipeline: PipelineRecord, accepted: str) -> Entry:
+def pipeline_entry(pipeline: PipelineRecord, accepted: str, kept: Collection[str] = frozenset()) -> Entry:
     """The entry of a whole Pipeline with a spec, at the place of the best job of its first stage."""
-    first = stage_entries(pipeline, pipeline.first_stage, accepted, 0.0)
+    first = stage_entries(pipeline, pipeline.first_stage, accepted, 0.0, kept)
     best = min(entry.key for entry in first)
     return Entry(
         pipeline.uid,
         first[0].client,
         best,
-        _seconds(pipeline.created),
+        _seconds(pipeline.created if pipeline.run == 1 else accepted),
         pipeline.status.reason or "",
         jobs=len(first),
         is_pipeline=True,
     )
 
 
-def stage_entries(pipeline: PipelineRecord, stage: int, accepted: str, now: float) -> list[Entry]:
-    """The entries of the jobs of stage number `stage` of a Pipeline with a spec, before their PipelineJobs exist."""
+def stage_entries(
+    pipeline: PipelineRecord, stage: int, accepted: str, now: float, kept: Collection[str] = frozenset()
+) -> list[Entry]:
+    """The entries of the jobs of stage number `stage` of a Pipeline with a spec, before their PipelineJobs exist.
+
+    Those that the run has `kept`, by name, have none.
+    """
     spec = pipeline.spec
     assert spec is not None
     is_first = pipeline.run == 1 and stage == pipeline.first_stage
@@ -77,7 +84,7 @@ def stage_entries(pipeline: PipelineRecord, stage: int, accepted: str, now: floa
             Reason.QUEUED.value,
         )
         for index, job in enumerate(spec.jobs)
-        if job.stage == spec.stages[stage]
+        if job.stage == spec.stages[stage] and job.name not in kept
     ]
 
 

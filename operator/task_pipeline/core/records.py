@@ -86,6 +86,13 @@ class StageStatus(Wire, frozen=True, omit_defaults=False):
     cancelled: int = 0
 
 
+class Kept(Wire, frozen=True, omit_defaults=False):
+    """The DONE jobs that a run took over: of the runs from `since` on, so many in each stage."""
+
+    since: int
+    jobs: tuple[int, ...]
+
+
 class PipelineStatus(Wire, frozen=True):
     observed_generation: int = field(default_factory=lambda: -1)
     state: State = field(default_factory=lambda: State.READY)
@@ -99,6 +106,8 @@ class PipelineStatus(Wire, frozen=True):
     failed_jobs: tuple[str, ...] = ()
     divided: int | None = None
     rerun_id: str | None = None
+    kept: Kept | None = None
+    cleanup_time: str | None = None
     accepted_time: str | None = None
     start_time: str | None = None
     completion_time: str | None = None
@@ -198,10 +207,23 @@ class PipelineRecord(Struct, frozen=True, kw_only=True):
         return self.status.run or 1
 
     @property
+    def started(self) -> bool:
+        """Whether anything of it was ever launched, in this run or in one before."""
+        return self.status.start_time is not None or self.run > 1
+
+    @property
+    def invalid(self) -> bool:
+        """Whether it was refused before anything was launched: its spec and its client are judged again."""
+        refused = self.status.reason in (Reason.INVALID_SPEC, Reason.CLIENT_NOT_ALLOWED)
+        return refused and self.status.state is State.ERROR and not self.started
+
+    @property
     def first_stage(self) -> int:
-        """Index of the first stage that has jobs; the Pipeline must have a spec."""
+        """Index of the first stage that has jobs to run; the Pipeline must have a spec, and such a stage."""
         assert self.spec is not None
-        return next(index for index, total in enumerate(self.spec.stage_totals) if total)
+        kept = self.status.kept
+        done = (0,) * len(self.spec.stages) if kept is None else kept.jobs
+        return next(index for index, total in enumerate(self.spec.stage_totals) if total > done[index])
 
 
 class ClientStatus(Wire, frozen=True):

@@ -6,12 +6,12 @@ came about, so that a restarted operator, which counts afresh, writes nothing.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import nsmallest
 
 from task_pipeline.api.reasons import Reason
 from task_pipeline.api.states import State
-from task_pipeline.core.records import JobRecord
+from task_pipeline.core.records import JobRecord, Kept
 
 LISTED_FAILURES = 20
 
@@ -22,7 +22,8 @@ class StageTally:
 
     `stopping` are READY jobs whose workload is not gone yet (they are in `waiting` too). `failures` ended badly in a
     way that shuts the barrier, `allowed` did so with leave; `excused` are those of the allowed that were cancelled by
-    their queueTimeout. A user cancelled the `user_cancelled` in a way that counts, the deadline the `overdue`.
+    their queueTimeout. A user cancelled the `user_cancelled` in a way that counts, the deadline the `overdue`. Of
+    the `done`, `kept` should be jobs of earlier runs.
     """
 
     waiting: int = 0
@@ -36,6 +37,7 @@ class StageTally:
     excused: int = 0
     user_cancelled: int = 0
     overdue: int = 0
+    kept: int = 0
 
     @property
     def existing(self) -> int:
@@ -85,6 +87,15 @@ class Tally:
             else:
                 self.failed_jobs.pop(job.spec.name, None)
 
+    def with_kept(self, earlier: Iterable["Tally"], kept: Kept) -> "Tally":
+        """The counts of a run that took over the DONE jobs of `earlier` runs, of which there should be `kept`."""
+        runs = list(earlier)
+        stages = dict(self.stages)
+        for index, expected in enumerate(kept.jobs):
+            own, done = self.stage(index), sum(run.stage(index).done for run in runs)
+            stages[index] = replace(own, done=own.done + done, kept=expected)
+        return replace(self, stages={index: stage for index, stage in stages.items() if stage.existing or stage.kept})
+
     def failed_names(self, limit: int = LISTED_FAILURES) -> tuple[str, ...]:
         """Names of failed jobs, at most `limit`: those that count first, each in the order of the list of jobs."""
         return tuple(nsmallest(limit, self.failed_jobs, key=self.failed_jobs.__getitem__))
@@ -107,6 +118,11 @@ class Tally:
     def started(self) -> bool:
         """True once any job has been launched."""
         return self.first_start is not None
+
+    @property
+    def untouched(self) -> bool:
+        """True while nothing has been launched and no job exists but those taken over from earlier runs."""
+        return not self.started and all(stage.existing <= stage.kept for stage in self.stages.values())
 
 
 def tally_of(jobs: Iterable[JobRecord]) -> Tally:

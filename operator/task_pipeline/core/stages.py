@@ -1,7 +1,9 @@
 """Which stage of a Pipeline is open, whether the next one may open, and how each stage stands.
 
 The barrier: a stage opens when every job of all earlier stages is final and none of them failed in a way that counts.
-Judged on one tally; a job that goes back to READY keeps the barrier shut. A stage without jobs is passed.
+Judged on one tally; a job that goes back to READY keeps the barrier shut. A stage without jobs is passed, and so is one
+whose jobs were all DONE in the run before. Where one of those has been deleted by hand, nothing more is created: nobody
+can tell any more which of the stage's jobs would run for a second time.
 """
 
 from collections.abc import Sequence
@@ -34,11 +36,13 @@ class Barrier:
 def judge(totals: Sequence[int], divided: int, tally: Tally) -> Barrier:
     """The barrier of a run whose stages up to index `divided` (-1: none) have had all their jobs created."""
     for index, total in enumerate(totals):
+        stage = tally.stage(index)
         if index > divided:
-            if total == 0:
+            if stage.done < stage.kept:
+                return Barrier(len(totals), broken=index, failed=True, deleted=stage.kept - stage.done)
+            if total == stage.kept:
                 continue
             return Barrier(index, divide=index)
-        stage = tally.stage(index)
         deleted = max(0, total - stage.existing)
         failed = deleted > 0 or stage.failures > 0
         if failed or stage.user_cancelled or stage.overdue:
@@ -80,7 +84,7 @@ def _state(status: StageStatus, stage: StageTally, *, failures: int, over: bool,
         if reached:
             return State.DONE
         return State.CANCELLED if over else State.READY
-    if status.running or stage.stopping or (status.waiting and (status.done or status.failed)):
+    if status.running or stage.stopping or (status.waiting and (status.done > stage.kept or status.failed)):
         return State.IN_PROGRESS
     if status.waiting:
         return State.READY

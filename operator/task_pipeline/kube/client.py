@@ -96,11 +96,13 @@ class HttpCluster:
         name: str,
         *,
         uid: str | None = None,
+        resource_version: str | None = None,
         propagation: Propagation = "Background",
     ) -> None:
         body: Body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": propagation}
-        if uid is not None:
-            body["preconditions"] = {"uid": uid}
+        wanted = {"uid": uid, "resourceVersion": resource_version}
+        if uid is not None or resource_version is not None:
+            body["preconditions"] = {name: value for name, value in wanted.items() if value is not None}
         headers = {"Content-Type": "application/json", **_JSON}
         await self._send("DELETE", resource.path(namespace, name), headers, body)
 

@@ -39,9 +39,13 @@ class Cluster(Protocol):
         name: str,
         *,
         uid: str | None = None,
+        resource_version: str | None = None,
         propagation: Propagation = "Background",
     ) -> None:
-        """DELETE; with `uid` only that very object (`Conflict` otherwise). `NotFound` when it is gone already."""
+        """DELETE; with `uid` only that very object, with `resource_version` only as it is there (`Conflict` otherwise).
+
+        `NotFound` when it is gone already.
+        """
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> bytes:
         """GET one object."""

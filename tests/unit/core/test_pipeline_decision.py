@@ -370,7 +370,7 @@ class TestFinished:
     def test_an_edit_is_only_acknowledged(self) -> None:
         decision = decide(make.pipeline(status=self.STATUS, generation=2, cancel="Now"), refusal="no", faults="bad")
         assert decision.status == replace(self.STATUS, observed_generation=2)
-        assert decision.urgency is Urgency.LAZY
+        assert decision.urgency is Urgency.SOON
 
     def test_nothing_is_done_twice(self) -> None:
         assert decide(make.pipeline(status=self.STATUS)).urgency is Urgency.NONE
