@@ -37,6 +37,10 @@ _OUTCOMES = {
     Reason.WORKER_LOST: Outcome.LOST,
 }
 
+# Why an attempt is stopped although nothing of it failed, and why another would be stopped in the same way.
+_TAKEN = frozenset({Reason.LOST, Reason.EVICTED})
+_HOPELESS = frozenset({Reason.INVALID_IMAGE_NAME, Reason.START_ERROR})
+
 
 def begin_stop(status: JobStatus, reason: Reason, message: str) -> JobStatus:
     """The status of a running job that is being stopped because of `reason`; the outcome is written once it is gone."""
@@ -58,7 +62,8 @@ def pending_stop(status: JobStatus) -> Observation | None:
         return None
     # Another version of the operator may have written a reason that this one does not know.
     reason = next((known for known in Reason if known == last.reason), Reason.FAILED)
-    return Observation(Phase.FAILED, reason, last.message or "")
+    taken, hopeless = reason in _TAKEN, reason in _HOPELESS
+    return Observation(Phase.FAILED, reason, last.message or "", charged=not taken, permanent=hopeless)
 
 
 def finish(job: JobRecord, seen: Observation, *, outcome: State, now: datetime) -> JobStatus:

@@ -19,13 +19,16 @@ from task_pipeline.core.attempts import begin_stop, finish, pending_stop
 from task_pipeline.core.closing import Closing
 from task_pipeline.core.conditions import job_conditions
 from task_pipeline.core.deadlines import SLOW_START, UNREACHABLE_GRACE, Timeouts, after, earliest, passed
+from task_pipeline.core.external_hold import held, is_held, released, starts_from
 from task_pipeline.core.messages import CONDITION_LENGTH, STATUS_LENGTH, shortened
+from task_pipeline.core.overdue import overdue, run_limit, start_limit
 from task_pipeline.core.records import JobRecord, JobStatus, WorkloadRef
-from task_pipeline.core.retry import Backoff
+from task_pipeline.core.retry import NOT_RETRIED, Backoff
 from task_pipeline.core.states import advance
 from task_pipeline.core.waiting import Wait
 from task_pipeline.core.workload import Observation, Phase
 
+LOST = "the workload was deleted by someone else"
 SETTLED_AFTER = 5.0  # seconds a job must run before `Running` is worth a write of its own
 
 
@@ -116,6 +119,7 @@ def launched(status: JobStatus, attempt: int, workload: WorkloadRef | None, now:
         start_time=format_time(now),
         progress=None,
         result=None,
+        conditions=(),
     )
 
 
@@ -179,17 +183,14 @@ def _in_progress(facts: JobFacts, now: datetime) -> JobDecision:
     if facts.closing is not None and facts.closing.stop_running:
         return _cancel_running(facts.job.status, facts.closing)
     if seen is None or _is_unreachable(facts.workload, now):
-        lost = Observation(Phase.FAILED, Reason.LOST, "the workload was deleted by someone else", charged=False)
+        why = f"{LOST}: {seen.message}" if seen is not None and seen.message else LOST
+        lost = Observation(Phase.FAILED, Reason.LOST, why, charged=False)
         return _finish(facts, _with_note(lost, facts.workload), now)
-    if facts.job.status.reason == Reason.EXTERNALLY_QUEUED and seen.phase is not Phase.SUSPENDED:
-        return JobDecision(status=_restarted(facts.job.status, now))
-    decision = _too_long(facts, seen, now) or _progress(facts, seen, now)
+    if is_held(facts.job.status) and seen.phase is not Phase.SUSPENDED:
+        return JobDecision(status=released(facts.job.status, now))
+    late = overdue(facts.job, seen, facts.timeouts, now)
+    decision = _progress(facts, seen, now) if late is None else _begin_stop(facts, *late, now)
     return replace_fields(decision, wake=earliest(decision.wake, after(facts.workload.deletion, UNREACHABLE_GRACE)))
-
-
-def _restarted(status: JobStatus, now: datetime) -> JobStatus:
-    """Someone else held the workload back until now: the clocks of its timeouts begin here, not at the launch."""
-    return replace(status, reason=Reason.STARTING.value, message=None, start_time=format_time(now))
 
 
 def _cancel_running(status: JobStatus, closing: Closing) -> JobDecision:
@@ -205,7 +206,8 @@ def _cancel_running(status: JobStatus, closing: Closing) -> JobDecision:
 def _never_launched(job: JobRecord, refusal: Observation, now: datetime) -> JobStatus:
     """The end of a job whose launch was refused for good: no further attempt would fare better."""
     ended = finish(job, refusal, outcome=State.ERROR, now=now)
-    return _final(ended, State.ERROR, refusal.reason or Reason.FAILED, refusal.message, now)
+    message = _without_retry(job, ended, refusal)
+    return _final(ended, State.ERROR, refusal.reason or Reason.FAILED, message, now)
 
 
 def _stopping(facts: JobFacts, now: datetime) -> JobDecision:
@@ -249,22 +251,6 @@ def _with_note(stop: Observation, workload: WorkloadFacts) -> Observation:
     return Observation(Phase.FAILED, stop.reason, stop.message + note, charged=stop.charged)
 
 
-def _too_long(facts: JobFacts, seen: Observation, now: datetime) -> JobDecision | None:
-    job, status = facts.job, facts.job.status
-    if seen.phase is Phase.SUSPENDED:
-        return None
-    if seen.phase is Phase.STARTING and seen.permanent:
-        return _begin_stop(facts, seen.reason or Reason.START_ERROR, seen.message, now)
-    run_limit = job.spec.timeout or facts.timeouts.run
-    if passed(after(status.start_time, run_limit), now):
-        return _begin_stop(facts, Reason.TIMEOUT, f"ran longer than {run_limit:.15g} s", now)
-    start_limit = job.spec.start_timeout or facts.timeouts.start
-    if seen.phase is Phase.STARTING and passed(after(status.start_time, start_limit), now):
-        because = f": {seen.message}" if seen.message else ""
-        return _begin_stop(facts, Reason.START_TIMEOUT, f"not started within {start_limit:.15g} s{because}", now)
-    return None
-
-
 def _begin_stop(facts: JobFacts, reason: Reason, message: str, now: datetime) -> JobDecision:
     if not facts.workload.stoppable:
         return _finish(facts, Observation(Phase.FAILED, reason, message), now)
@@ -273,48 +259,56 @@ def _begin_stop(facts: JobFacts, reason: Reason, message: str, now: datetime) ->
 
 def _progress(facts: JobFacts, seen: Observation, now: datetime) -> JobDecision:
     """Nothing has ended: tell how far it is, in as few writes as the truth needs."""
-    job, status = facts.job, facts.job.status
-    run_limit = after(status.start_time, job.spec.timeout or facts.timeouts.run)
+    status, end = facts.job.status, run_limit(facts.job, facts.timeouts)
     if seen.phase is Phase.SUSPENDED:
-        return JobDecision(status=_told(status, Reason.EXTERNALLY_QUEUED, seen.message))
+        return JobDecision(status=_changed(status, held(status, seen.message, now)))
     if seen.phase is Phase.STARTING:
-        slow = after(status.start_time, SLOW_START)
-        start_limit = after(status.start_time, job.spec.start_timeout or facts.timeouts.start)
+        slow = after(starts_from(status), SLOW_START)
+        limit = earliest(end, start_limit(facts.job, facts.timeouts))
         if passed(slow, now) and seen.message:
-            return JobDecision(
-                status=_told(status, Reason.STARTING, seen.message), wake=earliest(run_limit, start_limit)
-            )
-        return JobDecision(wake=earliest(run_limit, start_limit, None if passed(slow, now) else slow))
-    settled = after(status.start_time, SETTLED_AFTER)
+            return JobDecision(status=_told(status, Reason.STARTING, seen.message), wake=limit)
+        return JobDecision(wake=earliest(limit, None if passed(slow, now) else slow))
+    settled = after(starts_from(status), SETTLED_AFTER)
     if status.reason != Reason.RUNNING and settled is not None and now < settled:
-        return JobDecision(wake=earliest(settled, run_limit))
-    return JobDecision(status=_told(status, Reason.RUNNING, ""), wake=run_limit)
+        return JobDecision(wake=earliest(settled, end))
+    return JobDecision(status=_told(status, Reason.RUNNING, ""), wake=end)
 
 
 def _told(status: JobStatus, reason: Reason, message: str) -> JobStatus | None:
-    told = replace(status, reason=reason.value, message=message or None)
-    return None if told == status else told
+    return _changed(status, replace(status, reason=reason.value, message=shortened(message, STATUS_LENGTH) or None))
+
+
+def _changed(before: JobStatus, after: JobStatus) -> JobStatus | None:
+    return None if after == before else after
 
 
 def _finish(facts: JobFacts, seen: Observation, now: datetime) -> JobDecision:
     job = facts.job
     if seen.phase is Phase.SUCCEEDED:
         done = finish(job, seen, outcome=State.DONE, now=now)
-        return JobDecision(status=_final(done, State.DONE, Reason.SUCCEEDED, "", now))
+        return JobDecision(status=_final(done, State.DONE, Reason.SUCCEEDED, seen.message, now))
     failed = finish(job, seen, outcome=State.ERROR, now=now)
     ended = failed.attempts[-1]
-    retry = _retry_time(facts, failed, now)
+    retry = None if seen.permanent else _retry_time(facts, failed, now)
     reason = seen.reason or Reason.FAILED
     if retry is None:
-        return JobDecision(status=_final(failed, State.ERROR, reason, seen.message, now))
+        message = _without_retry(job, failed, seen) if seen.permanent else seen.message
+        return JobDecision(status=_final(failed, State.ERROR, reason, message, now))
     waiting = replace(
         failed,
         state=advance(job.status.state, State.READY),
         reason=Reason.RETRY_BACKOFF.value,
         message=shortened(f"attempt {ended.attempt} ended with {reason}: {seen.message}", STATUS_LENGTH),
         next_attempt_time=format_time(retry),
+        conditions=(),
     )
     return JobDecision(status=waiting, wake=retry)
+
+
+def _without_retry(job: JobRecord, failed: JobStatus, seen: Observation) -> str:
+    """The message of a failure after which no attempt is made, even if some are left."""
+    left = (failed.failures or 0) <= job.spec.retry_attempt
+    return "; ".join(text for text in (seen.message, NOT_RETRIED if left else "") if text)
 
 
 def _retry_time(facts: JobFacts, failed: JobStatus, now: datetime) -> datetime | None:

@@ -2,7 +2,7 @@
 
 Attempts that the infrastructure took (evicted, lost) are given back, at most `FREE_IN_A_ROW` times in a row; then they
 are charged like any failure. The pause grows with the number of attempts and is spread, so that jobs that failed
-together do not come back together.
+together do not come back together. What would fail again in the same way is not repeated, and says so.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from task_pipeline.core.naming import digest
 from task_pipeline.core.records import Attempt
 
 FREE_IN_A_ROW = 3
+NOT_RETRIED = "not retried, because another attempt would fail in the same way"
 KEPT_ATTEMPTS = 10
 
 

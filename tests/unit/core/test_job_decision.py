@@ -22,6 +22,7 @@ from task_pipeline.core.job_decision import (
 )
 from task_pipeline.core.messages import shortened
 from task_pipeline.core.records import JobProgress, JobStatus
+from task_pipeline.core.retry import NOT_RETRIED
 from task_pipeline.core.states import IllegalMove
 from task_pipeline.core.workload import Observation, Phase
 from tests.unit.core.job_builders import (
@@ -67,7 +68,8 @@ def test_a_decision_never_makes_an_illegal_move(known: JobFacts) -> None:
         return
     assert job_may_move(known.job.status.state, decision.status.state)
     final = decision.status.state in TERMINAL
-    assert {one.type for one in decision.status.conditions} == ({"Finished", "Succeeded"} if final else set())
+    conditions = {one.type for one in decision.status.conditions}
+    assert conditions == {"Finished", "Succeeded"} if final else conditions <= {"Suspended"}
     assert (decision.status.completion_time == at(0)) if final else True
     assert len(decision.status.attempts) <= 10
 
@@ -224,7 +226,7 @@ class TestRunning:
         assert (queued.state, queued.reason, queued.message) == (State.IN_PROGRESS, "ExternallyQueued", "suspended")
         assert decide_job(facts(job(queued, **spec), saw(SUSPENDED)), NOW) == JobDecision()
         resumed = written(decide_job(facts(job(queued, **spec), saw(STARTING)), later(5000)))
-        assert (resumed.reason, resumed.message, resumed.start_time) == ("Starting", None, at(5000))
+        assert (resumed.reason, resumed.message, resumed.start_time) == ("Starting", None, at(4300))
         assert decide_job(facts(job(resumed, **spec), saw(STARTING)), later(5000)).action is Action.NONE
         assert ended(decide_job(facts(job(resumed, **spec), saw(STARTING)), later(5600)))[1] == "Stopping"
 
@@ -384,7 +386,8 @@ class TestLaunching:
     def test_a_refused_launch_is_an_attempt(self, message: str) -> None:
         started, over = refused(job(retry_attempt=9), 1, Reason.POD_REJECTED, message, NOW)
         assert (started.state, started.attempt, started.workload) == (State.IN_PROGRESS, 1, None)
-        assert (over.state, over.reason, over.message) == (State.ERROR, "PodRejected", shortened(message, 1024) or None)
+        told = f"{message}; {NOT_RETRIED}" if message else NOT_RETRIED
+        assert (over.state, over.reason, over.message) == (State.ERROR, "PodRejected", shortened(told, 1024))
         assert [(one.outcome, one.reason, one.charged) for one in over.attempts] == [("Failed", "PodRejected", True)]
         again = decide_job(facts(job(started, retry_attempt=9), GONE), NOW)
         assert (ended(again), again.wake) == ((State.ERROR, "PodRejected"), None)
