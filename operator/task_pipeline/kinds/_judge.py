@@ -13,8 +13,8 @@ from dataclasses import replace
 from task_pipeline.api.objects import ContainerStatus, PodView, Terminated
 from task_pipeline.api.reasons import Reason
 from task_pipeline.core.workload import Observation, Phase
-from task_pipeline.kinds._starting import explain_start
-from task_pipeline.kinds._taken import explain_taken
+from task_pipeline.kinds._starting import explain_start, may_pass
+from task_pipeline.kinds._taken import disruption_text, explain_taken
 from task_pipeline.kinds._text import exit_text, join
 
 # Written by the container runtime in the container's own name when the program cannot be executed.
@@ -69,8 +69,13 @@ def _judge_end(pod: PodView, status: ContainerStatus) -> Observation:
         reason, message, charged = taken
         return replace(end, reason=reason, message=message, charged=charged)
     reason, message = _own_fault(pod, ended)
-    lost, unstartable = reason is Reason.LOST, reason is Reason.START_ERROR
-    return replace(end, reason=reason, message=message, charged=not lost, permanent=unstartable)
+    return _by_own_fault(end, reason, message)
+
+
+def _by_own_fault(end: Observation, reason: Reason, message: str) -> Observation:
+    """The failure `end` with its cause: charged unless the node lost it, hopeless when nothing could be started."""
+    hopeless = reason is Reason.START_ERROR and not may_pass(message)
+    return replace(end, reason=reason, message=message, charged=reason is not Reason.LOST, permanent=hopeless)
 
 
 def _others_failed(pod: PodView, name: str) -> bool:
@@ -127,7 +132,7 @@ def _failed_without_end(pod: PodView) -> Observation:
         if ended is not None and ended.exit_code != 0:
             kind = "init container" if status in inits else "container"
             reason, message = _own_fault(pod, ended)
-            return replace(_end(pod, ended), reason=reason, message=join(f"{kind} {status.name}", message))
+            return _by_own_fault(_end(pod, ended), reason, join(f"{kind} {status.name}", message))
     said = join(pod.status.reason or "the pod failed", pod.status.message)
     if containers:
         return replace(failed, reason=Reason.FAILED, message=said)
@@ -140,12 +145,22 @@ def _has_run(status: ContainerStatus) -> bool:
 
 
 def _running(pod: PodView, chosen: Sequence[ContainerStatus]) -> Observation:
-    starts = [status.state.running.started_at for status in chosen if status.state.running is not None]
-    notes = "; ".join(_casualties(pod.status.container_statuses))
+    everyone = (*pod.status.init_container_statuses, *pod.status.container_statuses)
+    notes = "; ".join(_casualties(everyone)) or disruption_text(pod)
     if pod.status.reason:
         notes = join(pod.status.reason, pod.status.message)
-    start = min((moment for moment in starts if moment is not None), default=None)
+    first = (_first_start(status) for status in chosen)
+    start = min((moment for moment in first if moment is not None), default=None)
     return Observation(Phase.RUNNING, message=notes, node=pod.spec.node_name, start_time=start)
+
+
+def _first_start(status: ContainerStatus) -> str | None:
+    """When the container began to run, as long as that is known: a second restart hides it."""
+    current = status.state.running or status.state.terminated
+    if status.restart_count == 0:
+        return current.started_at if current is not None else None
+    before = status.last_state.terminated
+    return before.started_at if before is not None and status.restart_count == 1 else None
 
 
 def _casualties(statuses: Iterable[ContainerStatus]) -> Iterable[str]:
@@ -155,5 +170,5 @@ def _casualties(statuses: Iterable[ContainerStatus]) -> Iterable[str]:
         if ended is None or (ended.exit_code == 0 and ended.reason != "OOMKilled"):
             continue
         why = "" if ended.reason in ("", "Error") else f"{ended.reason}, "
-        times = f", restarted {status.restart_count} times" if status.restart_count else ""
+        times = f", restarts: {status.restart_count}" if status.restart_count else ""
         yield f"container {status.name} ended: {why}{exit_text(ended.exit_code)}{times}"

@@ -27,8 +27,17 @@ _WAITING: Mapping[str, Reason] = {
     "StartError": Reason.START_ERROR,
 }
 _PERMANENT = frozenset({Reason.INVALID_IMAGE_NAME, Reason.START_ERROR})
-# A runtime under load reports these as start errors, and the kubelet tries again with success.
-_PASSING = ("deadline exceeded", "is reserved for", "failed to reserve", "unavailable", "connection refused")
+# A runtime or a node under load reports these as start errors; the next try often succeeds.
+_PASSING = (
+    "deadline exceeded",
+    "is reserved for",
+    "failed to reserve",
+    "unavailable",
+    "connection refused",
+    "context canceled",
+    "no space left",
+    "cannot allocate memory",
+)
 _UNREMARKABLE = frozenset({"", "ContainerCreating", "PodInitializing"})
 _BACK_OFF = re.compile(r'Back-off pulling image "[^"]*":? ?')
 
@@ -50,6 +59,11 @@ def explain_start(pod: PodView, chosen: Sequence[ContainerStatus]) -> Observatio
     return Observation(Phase.STARTING, Reason.STARTING, tail(message), node=pod.spec.node_name)
 
 
+def may_pass(message: str) -> bool:
+    """Whether a start that failed with this message of the runtime may succeed another time."""
+    return any(text in message.lower() for text in _PASSING)
+
+
 def _is_creating(chosen: Sequence[ContainerStatus]) -> bool:
     """Whether the init containers are through, apart from sidecars that run beside the main container."""
     states = [status.state.waiting for status in chosen]
@@ -61,13 +75,12 @@ def _waiting(pod: PodView, waiting: Waiting) -> Observation:
         message = join(waiting.reason, waiting.message)
         return Observation(Phase.RUNNING, message=message, node=pod.spec.node_name)
     reason = _WAITING.get(waiting.reason, Reason.STARTING)
-    passing = any(text in waiting.message.lower() for text in _PASSING)
     return Observation(
         Phase.STARTING,
         reason,
         _waiting_text(waiting),
         node=pod.spec.node_name,
-        permanent=reason in _PERMANENT and not passing,
+        permanent=reason in _PERMANENT and not may_pass(waiting.message),
     )
 
 

@@ -6,7 +6,7 @@ doing. A container that had ended before the disruption came was not ended by it
 
 from collections.abc import Mapping
 
-from task_pipeline.api.objects import PodView, Terminated
+from task_pipeline.api.objects import ObjectCondition, PodView, Terminated
 from task_pipeline.api.reasons import Reason
 from task_pipeline.kinds._text import exit_text, join
 
@@ -37,16 +37,27 @@ def explain_taken(pod: PodView, ended: Terminated | None) -> Taken | None:
     if reason is not None:
         charged = any(text in status.message for text in _OWN_LIMITS)
         return reason, join(status.reason, status.message), charged
-    for condition in status.conditions:
-        if condition.type == "DisruptionTarget" and condition.status == "True":
-            if _ended_before(ended, condition.last_transition_time):
-                return None
-            reason = Reason.LOST if condition.reason == "DeletionByPodGC" else Reason.EVICTED
-            return reason, join(condition.reason or "disrupted", condition.message), False
+    disruption = _disruption(pod)
+    if disruption is not None:
+        if _ended_before(ended, disruption.last_transition_time):
+            return None
+        reason = Reason.LOST if disruption.reason == "DeletionByPodGC" else Reason.EVICTED
+        return reason, disruption_text(pod), False
     if pod.metadata.deletion_timestamp is not None:
         code = f", {exit_text(ended.exit_code)}" if ended is not None else ""
         return Reason.LOST, f"the pod was deleted by someone else while it ran{code}", False
     return None
+
+
+def disruption_text(pod: PodView) -> str:
+    """Why the cluster takes `pod` away, in its own words; empty when it does not."""
+    found = _disruption(pod)
+    return "" if found is None else join(found.reason or "disrupted", found.message)
+
+
+def _disruption(pod: PodView) -> ObjectCondition | None:
+    marks = (one for one in pod.status.conditions if one.type == "DisruptionTarget" and one.status == "True")
+    return next(marks, None)
 
 
 def _ended_before(ended: Terminated | None, moment: str | None) -> bool:

@@ -33,6 +33,10 @@ from task_pipeline.kinds._text import join
 
 MAIN = "main"
 _BESIDE_SPEC = frozenset({"spec", "labels", "annotations"})
+_KILLED = frozenset({128 + 9, 128 + 15})
+_LIVENESS = "it has a liveness probe, and one that fails ends a container like this; the events of the pod tell"
+# The Job's status does not say that a quota or a policy refuses its pods: that is in its events alone.
+_NO_POD = "the Job has no pod yet; the events of the Job tell whether a quota or a policy refuses it"
 
 
 class KubernetesJobParams(LabelledParams):
@@ -99,6 +103,12 @@ class KubernetesJobKind:
         }
         return Launch(KUBERNETES_JOBS, manifest)
 
+    def hint(self, params: BaseModel, end: Observation) -> str:
+        """What else may have ended a pod: the kubelet kills a container whose liveness probe fails without a trace."""
+        assert isinstance(params, KubernetesJobParams)
+        killed = end.reason is Reason.EXIT_CODE and end.exit_code in _KILLED
+        return _LIVENESS if killed and params.spec is not None and _has_liveness_probe(params.spec) else ""
+
     def observe(self, workload: WorkloadView, pods: Sequence[PodView]) -> Observation:
         """The Job's condition decides; for a single completion its pod's success does, which is known sooner."""
         assert isinstance(workload, KubernetesJobView)
@@ -141,6 +151,10 @@ def _native_spec(native: Mapping[str, Any]) -> Manifest:
     if spec["template"].get("metadata") is None:
         spec["template"]["metadata"] = {}
     return spec
+
+
+def _has_liveness_probe(spec: Mapping[str, Any]) -> bool:
+    return any(one.get("livenessProbe") for one in spec["template"]["spec"]["containers"])
 
 
 def _age(pod: PodView) -> tuple[str, str]:
@@ -187,11 +201,13 @@ def _failed(job: KubernetesJobView, condition: ObjectCondition, pods: Sequence[P
 def _open(seen: Sequence[Observation], start_time: str | None) -> Observation:
     """A Job that goes on: running when any pod has run, else starting for the reason of the first that waits."""
     if not seen:
-        return Observation(Phase.STARTING, Reason.STARTING, "the Job has no pod yet")
+        return Observation(Phase.STARTING, Reason.STARTING, _NO_POD)
     has_run = [one for one in seen if one.phase not in (Phase.STARTING, Phase.SUSPENDED)]
     if has_run:
         notes = "; ".join(dict.fromkeys(one.message for one in has_run if one.message))
-        return Observation(Phase.RUNNING, message=notes, node=has_run[-1].node, start_time=start_time)
+        starts = [one.start_time for one in has_run if one.start_time is not None]
+        start = min(starts, default=start_time)
+        return Observation(Phase.RUNNING, message=notes, node=has_run[-1].node, start_time=start)
     return next((one for one in seen if one.permanent), seen[-1])
 
 

@@ -124,7 +124,7 @@ class TestTimeouts:
         return status.message or ""
 
     def test_b096_the_timeout_names_the_helper_that_died(self) -> None:
-        helper = "container db ended: OOMKilled, exit code 137 (SIGKILL), restarted 3 times"
+        helper = "container db ended: OOMKilled, exit code 137 (SIGKILL), restarts: 3"
         assert self.message(Observation(Phase.RUNNING, message=helper)) == f"ran longer than 60 s: {helper}"
 
     def test_b029_the_timeout_says_how_long_the_pod_was_pending(self) -> None:

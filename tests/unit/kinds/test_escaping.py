@@ -53,12 +53,12 @@ def test_the_reference_expands_as_kubernetes_does() -> None:
 
 
 @given(TEXT, VARIABLES)
-def test_B090_expansion_gives_back_what_was_escaped(text: str, variables: dict[str, str]) -> None:
+def test_b090_expansion_gives_back_what_was_escaped(text: str, variables: dict[str, str]) -> None:
     assert expand(escape(text), variables) == text
 
 
 @given(st.lists(TEXT.filter(bool), min_size=1, max_size=3), VARIABLES)
-def test_B090_commands_arguments_and_values_arrive_unchanged(texts: list[str], variables: dict[str, str]) -> None:
+def test_b090_commands_arguments_and_values_arrive_unchanged(texts: list[str], variables: dict[str, str]) -> None:
     for kind, params in (
         ("Shell", {"command": texts, "args": texts}),
         ("K8S/Job", {"command": texts, "args": texts}),
@@ -75,12 +75,12 @@ INJECTION = '"; touch /data/pwned; echo "$(id)`id`'
 
 
 @pytest.mark.parametrize("script", [DOLLARS, BRACES, "awk '{ printf \"%.1f%%\\n\", $3 }'", "cat <<E\n\ta\r\nE\n", "✅"])
-def test_B090_dollars_arrive_unchanged(script: str) -> None:
+def test_b090_dollars_arrive_unchanged(script: str) -> None:
     container = shell(script=script)["containers"][0]
     assert arrived(container, {"HOME": "/home/ci"})["command"] == ["/bin/sh", "-c", script]
 
 
-def test_B091_nothing_is_substituted_by_the_product() -> None:
+def test_b091_nothing_is_substituted_by_the_product() -> None:
     container = shell(script='echo "$${f}"', env={"REGION": "${REGION}"})["containers"][0]
     assert arrived(container, {}) == {
         "command": ["/bin/sh", "-c", 'echo "$${f}"'],
@@ -89,11 +89,11 @@ def test_B091_nothing_is_substituted_by_the_product() -> None:
     }
 
 
-def test_B092_braces_of_other_tools_arrive_unchanged() -> None:
+def test_b092_braces_of_other_tools_arrive_unchanged() -> None:
     assert arrived(shell(script=BRACES)["containers"][0], {})["command"][2] == BRACES
 
 
-def test_B093_a_value_never_becomes_part_of_the_script() -> None:
+def test_b093_a_value_never_becomes_part_of_the_script() -> None:
     container = shell(script='echo "building $BRANCH"', env={"BRANCH": INJECTION})["containers"][0]
     got = arrived(container, {"BRANCH": INJECTION})
     assert got["command"][2] == 'echo "building $BRANCH"'

@@ -165,12 +165,12 @@ def test_failed(case: tuple[PodView, Reason, str, bool]) -> None:
 
 
 @pytest.mark.parametrize("code", [1, 2, 64, 126, 127, 137, 141, 143, 255])
-def test_B028_every_code_is_a_charged_failure(code: int) -> None:
+def test_b028_every_code_is_a_charged_failure(code: int) -> None:
     seen = judged(pod(state(code=code), phase="Failed"))
     assert (seen.reason, seen.exit_code, seen.charged) == (Reason.EXIT_CODE, code, True)
 
 
-def test_B105_the_last_lines_are_kept() -> None:
+def test_b105_the_last_lines_are_kept() -> None:
     seen = judged(pod(state(code=4, message="\n".join(f"line {n}" for n in range(500))), phase="Failed"))
     assert seen.message.startswith("exit code 4: ...line ")
     assert seen.message.endswith("line 499")
@@ -202,11 +202,11 @@ def test_succeeded_without_a_container_status() -> None:
     assert judged(pod(phase="Succeeded")).phase is Phase.SUCCEEDED
 
 
-def test_B040_a_failure_does_not_wait_for_the_sidecar() -> None:
+def test_b040_a_failure_does_not_wait_for_the_sidecar() -> None:
     assert judged(pod(state(code=3), SIDECAR)).reason is Reason.EXIT_CODE
 
 
-def test_B046_B095_a_killed_child_is_told_and_code_0_is_success() -> None:
+def test_b046_b095_a_killed_child_is_told_and_code_0_is_success() -> None:
     seen = judged(pod(state(code=0, reason="OOMKilled"), phase="Succeeded"))
     assert (seen.phase, seen.reason) == (Phase.SUCCEEDED, Reason.OOM_KILLED)
     assert "OOMKilled" in seen.message
@@ -349,7 +349,7 @@ RUNNING = {
     ),
     "B096 a helper dies again and again": (
         pod(state(running=True), state("db", running=True, last_code=1, restarts=3)),
-        "container db ended: exit code 1, restarted 3 times",
+        "container db ended: exit code 1, restarts: 3",
     ),
     "crashes": (
         pod(state(waiting="CrashLoopBackOff", message="back-off 10s"), phase="Pending"),
@@ -357,7 +357,7 @@ RUNNING = {
     ),
     "crashed": (
         pod(state(waiting="CrashLoopBackOff", restarts=1, last_code=2)),
-        "container main ended: exit code 2, restarted 1 times",
+        "container main ended: exit code 2, restarts: 1",
     ),
 }
 

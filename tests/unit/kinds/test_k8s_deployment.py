@@ -249,7 +249,7 @@ def test_rollout(case: tuple[DeploymentView, Phase, str]) -> None:
         (pod(state("web", running=True)), ""),
     ],
 )
-def test_B047_the_message_holds_what_is_wrong_with_a_pod(view: PodView, text: str) -> None:
+def test_b047_the_message_holds_what_is_wrong_with_a_pod(view: PodView, text: str) -> None:
     failed = KIND.observe(deployment(DEADLINE, counts=(3, 1, 2)), [view]).message
     assert text in failed
     assert failed.startswith("ReplicaSet has timed out progressing.")

@@ -44,7 +44,7 @@ class TestShortForm:
 
 
 class TestNativeForm:
-    def test_B025_one_try_unless_the_user_says_otherwise(self) -> None:
+    def test_b025_one_try_unless_the_user_says_otherwise(self) -> None:
         given_spec = native()
         before = deepcopy(given_spec)
         made = launch("K8S/Job", {"spec": given_spec, "labels": {"kueue.x-k8s.io/queue-name": "q"}}).manifest
@@ -55,7 +55,7 @@ class TestNativeForm:
         assert made["spec"]["template"]["spec"]["containers"] == [{"name": "m", "image": IMAGE}]
         assert given_spec == before
 
-    def test_B026_null_is_not_saying_otherwise(self) -> None:
+    def test_b026_null_is_not_saying_otherwise(self) -> None:
         spec = native(backoffLimit=None, backoffLimitPerIndex=None, selector=None, ttlSecondsAfterFinished=None)
         spec["template"] |= {"metadata": None}
         spec["template"]["spec"]["restartPolicy"] = None
@@ -122,7 +122,7 @@ GOOD = pod(state("m", code=0), phase="Succeeded")
 
 
 class TestObserve:
-    def test_B043_complete_is_done_whatever_was_seen(self) -> None:
+    def test_b043_complete_is_done_whatever_was_seen(self) -> None:
         seen = judged(COMPLETE, completionTime="2026-01-01T00:00:09Z")
         assert (seen.phase, seen.completion_time) == (Phase.SUCCEEDED, "2026-01-01T00:00:09Z")
         assert seen.start_time == "2026-01-01T00:00:01Z"
@@ -136,7 +136,7 @@ class TestObserve:
     def test_one_pod_of_several_is_not_the_job(self, spec: dict[str, int]) -> None:
         assert judged(pods=[GOOD], spec=spec).phase is Phase.RUNNING
 
-    def test_B040_a_sidecar_keeps_the_job_open(self) -> None:
+    def test_b040_a_sidecar_keeps_the_job_open(self) -> None:
         view = pod(state("m", code=0), state("proxy", running=True))
         assert judged(pods=[view]).phase is Phase.RUNNING
 
@@ -151,7 +151,7 @@ class TestObserve:
     def test_a_failed_pod_alone_is_not_the_end(self) -> None:
         assert judged(pods=[EXIT_3]).phase is Phase.RUNNING
 
-    def test_B044_init_container(self) -> None:
+    def test_b044_init_container(self) -> None:
         view = pod(state("m", waiting="PodInitializing"), phase="Failed", inits=(state("prep", code=1),))
         seen = judged(FAILED, pods=[view])
         assert (seen.exit_code, seen.message) == (1, "init container prep: exit code 1")
@@ -193,15 +193,15 @@ class TestObserve:
     def test_starting_tells_why(self) -> None:
         waits = pod(state("m", waiting="ErrImagePull", message="404"), phase="Pending")
         never = pod(state("m", waiting="InvalidImageName", message="bad"), phase="Pending")
-        assert judged().message == "the Job has no pod yet"
+        assert judged().message.startswith("the Job has no pod yet; the events of the Job tell")
         assert judged(pods=[waits]).reason is Reason.IMAGE_PULL_FAILED
         assert judged(pods=[never, waits]).permanent
 
-    def test_B096_running_names_the_dead_helper(self) -> None:
+    def test_b096_running_names_the_dead_helper(self) -> None:
         view = pod(state("m", running=True), state("db", code=137, reason="OOMKilled"))
         assert "container db ended: OOMKilled" in judged(pods=[view]).message
 
-    def test_B104_a_replaced_pod_does_not_end_the_job(self) -> None:
+    def test_b104_a_replaced_pod_does_not_end_the_job(self) -> None:
         again = pod(state("m", running=True), name="c", created="2026-01-01T00:01:00Z")
         seen = judged(pods=[again, EVICTED])
         assert seen.phase is Phase.RUNNING

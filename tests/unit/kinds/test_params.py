@@ -16,21 +16,21 @@ def base(**more: Any) -> dict[str, Any]:
     return {"image": IMAGE, "script": "true", **more}
 
 
-def test_B001_unknown_and_missing_params_are_told_at_once() -> None:
+def test_b001_unknown_and_missing_params_are_told_at_once() -> None:
     found = faults("Shell", {"scripts": "echo hi", "args": 5})
     assert set(found) == {"params.scripts", "params.args", "params.image", "params.script"}
     assert 'did you mean "script"?' in found["params.scripts"]
     assert "required" in found["params.image"]
 
 
-def test_B001_the_default_image_stands_in() -> None:
+def test_b001_the_default_image_stands_in() -> None:
     defaults = KindDefaults(shell_image="alpine:3")
     assert faults("Shell", {"script": "true"}, defaults) == {}
     made = launch("Shell", {"script": "true"}, defaults).manifest
     assert made["spec"]["containers"][0]["image"] == "alpine:3"
 
 
-def test_B002_integers_and_booleans_are_printed_exactly() -> None:
+def test_b002_integers_and_booleans_are_printed_exactly() -> None:
     given_env = {"D": 20200219, "M": "0755", "F": "yes", "V": "1.10", "BIG": 9007199254740993, "T": True, "N": False}
     env = shell(script="true", env=given_env)["containers"][0]["env"]
     assert {one["name"]: one["value"] for one in env} == {
@@ -45,23 +45,23 @@ def test_B002_integers_and_booleans_are_printed_exactly() -> None:
 
 
 @given(st.integers(-(2**63), 2**63 - 1) | st.booleans())
-def test_B002_every_integer_reads_back(value: int) -> None:
+def test_b002_every_integer_reads_back(value: int) -> None:
     text = shell(script="true", env={"X": value})["containers"][0]["env"][0]["value"]
     assert (text in ("true", "false")) if isinstance(value, bool) else (int(text) == value)
 
 
-def test_B002_what_would_be_rounded_is_refused_with_the_way_out() -> None:
+def test_b002_what_would_be_rounded_is_refused_with_the_way_out() -> None:
     found = faults("Shell", base(env={"A": 1.5, "B": 2**63, "C": 2.0}))
     assert set(found) == {"params.env.A", "params.env.B", "params.env.C"}
     assert all("quote it" in message for message in found.values())
 
 
-def test_B003_integers_in_env_stay_accepted_under_1_0_0() -> None:
+def test_b003_integers_in_env_stay_accepted_under_1_0_0() -> None:
     assert faults("Shell", base(env={"AGE": 30})) == {}
 
 
 @pytest.mark.parametrize("version", ["9.9.9", "v1", "1.0", "", "1.0.0\n"])
-def test_B003_unknown_versions_are_refused_with_those_known(version: str) -> None:
+def test_b003_unknown_versions_are_refused_with_those_known(version: str) -> None:
     found = faults("Shell", base(), version=version)
     assert list(found) == ["version"]
     assert "known: 1.0.0" in found["version"]
@@ -191,7 +191,7 @@ SECRET = "hunter2-correct-horse"
         {"args": SECRET},
     ],
 )
-def test_B082_no_message_repeats_a_value(params: dict[str, Any]) -> None:
+def test_b082_no_message_repeats_a_value(params: dict[str, Any]) -> None:
     found = faults("Shell", {**base(), **params})
     assert found
     assert SECRET not in str(found)

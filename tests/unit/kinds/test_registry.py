@@ -115,7 +115,7 @@ def test_a_real_entry_point_is_loaded() -> None:
         load_kinds(BUILT_IN, [point])
 
 
-def test_B003_find_lists_what_is_known() -> None:
+def test_b003_find_lists_what_is_known() -> None:
     assert find("Shell", "1.0.0") == (KIND, ShellParams)
     unknown = find("shell", "1.0.0")
     assert isinstance(unknown, str)

@@ -85,7 +85,7 @@ LARGE = "echo $HOME ✅\n" * 25_000
         (["python3", "-c"], ["python3"]),
     ],
 )
-def test_B089_a_large_script_comes_as_a_file(interpreter: list[str] | None, command: list[str]) -> None:
+def test_b089_a_large_script_comes_as_a_file(interpreter: list[str] | None, command: list[str]) -> None:
     volume = {"name": "v", "emptyDir": {}}
     mount = {"name": "v", "mountPath": "/v"}
     launched = start(script=LARGE, shell=interpreter, volumes=[volume], volumeMounts=[mount])
@@ -103,12 +103,12 @@ def test_B089_a_large_script_comes_as_a_file(interpreter: list[str] | None, comm
 
 
 @pytest.mark.parametrize(("length", "is_file"), [(131_071, False), (131_072, True)])
-def test_B089_the_border_is_one_argument_with_its_nul(length: int, is_file: bool) -> None:
+def test_b089_the_border_is_one_argument_with_its_nul(length: int, is_file: bool) -> None:
     assert bool(start(script="x" * length).companions) is is_file
     assert bool(start(script="é" * (length // 2) + "x" * (length % 2)).companions) is is_file
 
 
-def test_B089_what_fits_nowhere_is_refused_with_the_limit() -> None:
+def test_b089_what_fits_nowhere_is_refused_with_the_limit() -> None:
     found = faults(
         "Shell",
         {
@@ -124,7 +124,7 @@ def test_B089_what_fits_nowhere_is_refused_with_the_limit() -> None:
 
 
 @pytest.mark.parametrize("interpreter", [["node", "-e"], ["bash"]])
-def test_B089_a_large_script_needs_a_shell_that_takes_files(interpreter: list[str]) -> None:
+def test_b089_a_large_script_needs_a_shell_that_takes_files(interpreter: list[str]) -> None:
     found = faults("Shell", {"image": IMAGE, "script": LARGE, "shell": interpreter})
     assert "must end with -c" in found["params.shell"]
     assert faults("Shell", {"image": IMAGE, "script": "x", "shell": interpreter}) == {}
@@ -134,7 +134,7 @@ def test_B089_a_large_script_needs_a_shell_that_takes_files(interpreter: list[st
     ("script", "word"),
     [("echo one\r\nif true; then\r\n", "CR LF"), ("echo\r", "CR LF"), ("\ufeffecho", "byte order mark")],
 )
-def test_B094_what_no_shell_can_read_is_refused(script: str, word: str) -> None:
+def test_b094_what_no_shell_can_read_is_refused(script: str, word: str) -> None:
     for interpreter in (None, ["/bin/bash", "-ec"], ["zsh", "-c"]):
         found = faults("Shell", {"image": IMAGE, "script": script, "shell": interpreter})
         assert word in found["params.script"]
@@ -144,5 +144,5 @@ def test_B094_what_no_shell_can_read_is_refused(script: str, word: str) -> None:
 @pytest.mark.parametrize(
     "script", ["#!/usr/bin/env python3\nprint(1)\n", "cat <<E\n\ta\r\nE\n", "\techo\n", "printf 'a\\r\\n'"]
 )
-def test_B094_everything_else_is_delivered_as_it_is(script: str) -> None:
+def test_b094_everything_else_is_delivered_as_it_is(script: str) -> None:
     assert shell(script=script)["containers"][0]["command"][2] == script

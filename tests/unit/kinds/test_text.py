@@ -25,7 +25,7 @@ def test_exit_codes_name_their_signal(code: int, text: str) -> None:
         ("\x1b]0;title\x07x\ty", "x\ty"),
     ],
 )
-def test_B106_any_output_becomes_readable(text: str, kept: str) -> None:
+def test_b106_any_output_becomes_readable(text: str, kept: str) -> None:
     assert tail(text) == kept
 
 
