@@ -42,7 +42,9 @@ def outlives_its_job(resource: Resource) -> bool:
 
 
 class KubeBackend:
-    """Workloads through the Kubernetes API. Errors of `kube.errors` pass through."""
+    """Workloads through the Kubernetes API. Errors of `kube.errors` pass through; `Conflict` means: try again, unless
+    an apply says with whom.
+    """
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -56,8 +58,7 @@ class KubeBackend:
             try:
                 await self._cluster.create(CONFIG_MAPS, attempt.namespace, companion)
             except AlreadyExists:
-                name = companion["metadata"]["name"]
-                raw = await self._cluster.get(CONFIG_MAPS, attempt.namespace, name)
+                raw = await self._existing(CONFIG_MAPS, attempt.namespace, companion["metadata"]["name"])
                 self._must_be_ours(msgspec.json.decode(raw, type=_AnyObject).metadata, attempt)
         name = launch.manifest["metadata"]["name"]
         view = VIEWS[launch.resource]
@@ -69,9 +70,19 @@ class KubeBackend:
         try:
             return view(metadata=await self._cluster.create(launch.resource, attempt.namespace, launch.manifest))
         except AlreadyExists:
-            found = msgspec.json.decode(await self._cluster.get(launch.resource, attempt.namespace, name), type=view)
+            found = msgspec.json.decode(await self._existing(launch.resource, attempt.namespace, name), type=view)
             self._must_be_ours(found.metadata, attempt)
             return found
+
+    async def _existing(self, resource: Resource, namespace: str, name: str) -> bytes:
+        """What has the name that a create was refused for; raises Conflict, so that it is tried again, if it has gone.
+
+        Whoever holds the name may be removed at this very moment, and that is no reason to give the attempt up.
+        """
+        try:
+            return await self._cluster.get(resource, namespace, name)
+        except NotFound as error:
+            raise Conflict(409, "Conflict", f"{resource.plural} {name} existed and is gone again") from error
 
     async def current(self, resource: Resource, namespace: str, name: str) -> dict[str, Any] | None:
         """The object as it exists now, whole; None when it does not."""

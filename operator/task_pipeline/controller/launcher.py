@@ -17,6 +17,7 @@ from zlib import crc32
 
 import msgspec
 
+from task_pipeline.api.group import FIELD_MANAGER
 from task_pipeline.api.reasons import Reason
 from task_pipeline.backends.kube import KubeBackend, NameTaken
 from task_pipeline.controller.executor import Executor
@@ -100,9 +101,9 @@ class Launcher:
                 self._refused[place] = _Refused(reason, text, until, refused.waits if refused else 0)
                 await self._hold(job, self._refused[place], QUOTA_PAUSE)
                 return
-            if not isinstance(error, ApiError) or _may_pass(error):
+            if not isinstance(error, ApiError) or _may_pass(error) or self._may_appear(job, error):
                 raise
-            sent = Refusal(Reason.CONFLICT if isinstance(error, Conflict) else Reason.POD_REJECTED, error.message)
+            sent = _refusal(error)
         except NameTaken as error:
             sent = Refusal(Reason.CONFLICT, str(error))
         self._refused.pop(place, None)
@@ -143,6 +144,13 @@ class Launcher:
         failing = (now - self._failing.setdefault(job.uid, now)).total_seconds()
         return Reason.QUEUED if failing >= PATIENCE else None
 
+    def _may_appear(self, job: JobRecord, error: ApiError) -> bool:
+        """Whether what is missing may be on its way: a new namespace has no service account for a moment."""
+        if not (isinstance(error, Forbidden) and error.lacks_account):
+            return False
+        now = self._now()
+        return (now - self._failing.setdefault(job.uid, now)).total_seconds() < PATIENCE
+
     async def _hold(self, job: JobRecord, refused: _Refused, seconds: float) -> None:
         now = self._now()
         chance = crc32(f"{job.uid}{now}".encode()) / 2**32
@@ -156,8 +164,15 @@ class Launcher:
 
 def _may_pass(error: ApiError) -> bool:
     """Whether the same launch may succeed in a moment. A conflict may, but for one between field managers."""
-    field_managers = isinstance(error, Conflict) and error.message.startswith("Apply failed")
-    return is_transient(error) or (isinstance(error, Conflict) and not field_managers)
+    return is_transient(error) or (isinstance(error, Conflict) and not error.of_managers)
+
+
+def _refusal(error: ApiError) -> Refusal:
+    """A refusal for good, in the server's words."""
+    if not isinstance(error, Conflict):
+        return Refusal(Reason.POD_REJECTED, error.message)
+    way_out = f"field manager {FIELD_MANAGER} may take the fields over with force: true"
+    return Refusal(Reason.CONFLICT, f"{error.message}; {way_out}")
 
 
 def identity(job: JobRecord, attempt: int) -> AttemptIdentity:

@@ -40,6 +40,11 @@ class AlreadyExists(ApiError):
 class Conflict(ApiError):
     """409 on a write: somebody else changed the object, or another field manager owns a field."""
 
+    @property
+    def of_managers(self) -> bool:
+        """True when another field manager owns what an apply wants to set: it stays so until somebody gives in."""
+        return self.message.startswith("Apply failed")
+
 
 class Gone(ApiError):
     """410: the resourceVersion or the continue token is too old; list again."""
@@ -61,6 +66,11 @@ class Forbidden(ApiError):
     def is_terminating(self) -> bool:
         """True when the namespace is being deleted."""
         return "being terminated" in self.message
+
+    @property
+    def lacks_account(self) -> bool:
+        """True when the pod's service account does not exist, which in a new namespace is so for a moment."""
+        return "error looking up service account" in self.message
 
 
 class Unauthorized(ApiError):
