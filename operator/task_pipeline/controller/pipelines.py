@@ -12,6 +12,7 @@ from task_pipeline.controller import revision
 from task_pipeline.controller.jobs import Tools
 from task_pipeline.controller.workqueue import Key, Of
 from task_pipeline.core.clients import refusal
+from task_pipeline.core.closing import Pressure
 from task_pipeline.core.divider import drafts
 from task_pipeline.core.finished import Cleanup
 from task_pipeline.core.messages import STATUS_LENGTH, shortened
@@ -66,7 +67,7 @@ class PipelineReconciler:
         self._tools = tools
         self._paces: dict[str, _Pace] = {}
         self._faults: dict[str, tuple[int, str | None]] = {}
-        self._closing: set[str] = set()
+        self._closing: dict[str, Pressure] = {}  # what the jobs have been told of
         self._failing: dict[str, float] = {}  # since when (loop time) the creation of PipelineJobs fails
         self._pauses: dict[str, _Pause] = {}
 
@@ -106,11 +107,11 @@ class PipelineReconciler:
             self._tools.scheduler.expect(pipeline, decision.divide)
 
     def _close(self, uid: str, decision: PipelineDecision) -> None:
-        """Let every job look at itself, once, when something has begun to end them from outside."""
-        if not decision.closing:
-            self._closing.discard(uid)
-        elif uid not in self._closing:
-            self._closing.add(uid)
+        """Let every job look at itself, once, when something else than before ends them from outside."""
+        if decision.closing is None:
+            self._closing.pop(uid, None)
+        elif self._closing.get(uid) != decision.closing:
+            self._closing[uid] = decision.closing
             self._tools.feed.wake_jobs(uid)
 
     async def _revise(self, pipeline: PipelineRecord) -> None:
@@ -265,7 +266,7 @@ class PipelineReconciler:
     def _forget(self, uid: str) -> None:
         self._paces.pop(uid, None)
         self._faults.pop(uid, None)
-        self._closing.discard(uid)
+        self._closing.pop(uid, None)
         self._failing.pop(uid, None)
         self._pauses.pop(uid, None)
         self._tools.scheduler.pipeline_gone(uid)

@@ -6,6 +6,7 @@ applies to a job, so that waiting jobs, running jobs and the scheduler agree.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from task_pipeline.api.reasons import Reason
 from task_pipeline.core.deadlines import after, passed
@@ -20,6 +21,25 @@ class Closing:
     reason: Reason
     message: str
     stop_running: bool
+
+
+class Pressure(NamedTuple):
+    """All that may end jobs of a Pipeline from outside. Whenever it has changed, they have to look at themselves: a
+    cancel that lets running jobs finish may be followed by a deadline that does not.
+    """
+
+    reason: Reason | None
+    stop_running: bool
+    broken: int | None
+    failed: bool
+
+
+def pressure(whole: Closing | None, barrier: Barrier) -> Pressure | None:
+    """What presses on the jobs of a Pipeline whose own end is `whole`; None when nothing does."""
+    if whole is None and barrier.broken is None:
+        return None
+    reason, stops = (None, False) if whole is None else (whole.reason, whole.stop_running)
+    return Pressure(reason, stops, barrier.broken, barrier.failed)
 
 
 def of_pipeline(pipeline: PipelineRecord, now: datetime) -> Closing | None:

@@ -14,7 +14,7 @@ from task_pipeline.api.pipeline import PipelineSpec
 from task_pipeline.api.reasons import Reason
 from task_pipeline.api.states import TERMINAL, State, pipeline_may_move
 from task_pipeline.api.times import format_time
-from task_pipeline.core.closing import Closing, of_pipeline
+from task_pipeline.core.closing import Closing, Pressure, of_pipeline, pressure
 from task_pipeline.core.conditions import Situation, pipeline_conditions
 from task_pipeline.core.deadlines import after, passed
 from task_pipeline.core.finished import Cleanup, acknowledged, afterwards
@@ -66,7 +66,8 @@ class PipelineFacts:
 class PipelineDecision:
     """`divide`: the stage whose PipelineJobs are to be created before the status is written. `wake`: look then.
 
-    `closing`: jobs have to end from outside (cancel, deadline, a failure before them) and are to look at themselves.
+    `closing`: jobs have to end from outside (cancel, deadline, a failure before them); whenever it has changed they are
+    to look at themselves.
     `cleanup`: what is to be removed, the end having been long ago.
     """
 
@@ -74,7 +75,7 @@ class PipelineDecision:
     urgency: Urgency
     divide: int | None = None
     wake: datetime | None = None
-    closing: bool = False
+    closing: Pressure | None = None
     cleanup: Cleanup = Cleanup.NONE
 
 
@@ -112,7 +113,7 @@ def decide_pipeline(facts: PipelineFacts, now: datetime) -> PipelineDecision:
         _urgency(old, status),
         divide,
         wake=None if verdict.state in TERMINAL or passed(deadline, now) else deadline,
-        closing=facts.tally.unfinished > 0 and (closing is not None or barrier.broken is not None),
+        closing=pressure(closing, barrier) if facts.tally.unfinished else None,
     )
 
 

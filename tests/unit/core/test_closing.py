@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from task_pipeline.api.reasons import Reason
-from task_pipeline.core.closing import Closing, of_job, of_pipeline
+from task_pipeline.core.closing import Closing, Pressure, of_job, of_pipeline, pressure
 from task_pipeline.core.records import PipelineStatus
 from task_pipeline.core.stages import Barrier
 from tests.unit.core.job_builders import NOW, at, job, job_spec, pipeline
@@ -112,3 +112,20 @@ def test_running_jobs_stop_whenever_anybody_wants_them_to(
     stops = own == "Now" or whole == "Now" or late or old
     assert (closing is not None and closing.stop_running) is stops
     assert (closing is not None) is (stops or own is not None or whole is not None or (broken and stage == 1))
+
+
+@pytest.mark.parametrize(
+    ("spec", "barrier", "wanted"),
+    [
+        ({}, WHOLE, None),
+        ({"cancel": "Drain"}, WHOLE, Pressure(Reason.USER_CANCELLED, False, None, False)),
+        ({"cancel": "Drain"} | OVER, WHOLE, Pressure(Reason.USER_CANCELLED, True, None, False)),
+        (OVER, BROKEN, Pressure(Reason.DEADLINE_EXCEEDED, True, 0, True)),
+        ({}, BROKEN, Pressure(None, False, 0, True)),
+        ({}, CUT, Pressure(None, False, 0, False)),
+    ],
+)
+def test_whatever_makes_an_end_stricter_is_another_pressure(
+    spec: dict[str, Any], barrier: Barrier, wanted: Pressure | None
+) -> None:
+    assert pressure(of_pipeline(pipeline(spec, status=LATE), NOW), barrier) == wanted

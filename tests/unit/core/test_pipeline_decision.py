@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from task_pipeline.api.reasons import Reason
 from task_pipeline.api.states import State
+from task_pipeline.core.closing import Pressure
 from task_pipeline.core.pipeline_decision import PipelineDecision, PipelineFacts, Urgency, decide_pipeline
 from task_pipeline.core.records import JobRecord, PipelineRecord, PipelineStatus
 from task_pipeline.core.rollup import tally_of
@@ -161,7 +162,8 @@ def test_a_failure_ends_the_run_when_its_siblings_have_finished() -> None:
     pipeline = make.pipeline(jobs=["a", "b", make.job_spec("c", "t")])
     failed, sibling = make.job("a", state=ERROR), make.job("b", index=1, state=RUNNING, start_time=make.at(0))
     decision = decide(pipeline, failed, sibling, divided=0)
-    assert (told(decision.status), decision.divide, decision.closing) == ((RUNNING, "StageRunning"), None, True)
+    assert (told(decision.status), decision.divide) == ((RUNNING, "StageRunning"), None)
+    assert decision.closing == Pressure(None, False, 0, True)
     status = ended(failed, make.job("b", state=DONE), of=pipeline)
     assert told(status) == (ERROR, "JobFailed")
     assert status.message == "failed in stage s: a"
@@ -219,7 +221,7 @@ class TestCancel:
         stopping = make.job(reason="Stopping", start_time=make.at(0))
         decision = decide(pipeline, stopping, divided=0)
         assert told(decision.status) == (RUNNING, "Stopping")
-        assert (decision.divide, decision.closing) == (None, True)
+        assert (decision.divide, decision.closing) == (None, Pressure(Reason.USER_CANCELLED, True, None, False))
         assert held(decision.status)["Reconciling"] == "True"
         assert stages(decision.status) == {"s": RUNNING, "t": READY}
 
@@ -277,7 +279,7 @@ class TestDeadline:
     def test_stops_what_runs_and_asks_for_no_look_in_the_past(self) -> None:
         decision = decide(self.PIPELINE, self.RUNS, divided=0, seconds=60)
         assert told(decision.status) == (RUNNING, "Stopping")
-        assert (decision.wake, decision.closing) == (None, True)
+        assert (decision.wake, decision.closing) == (None, Pressure(Reason.DEADLINE_EXCEEDED, True, None, False))
 
     def test_ends_the_run(self) -> None:
         stopped = make.job(state=CANCELLED, reason="DeadlineExceeded")
