@@ -112,7 +112,17 @@ class JobReconciler:
             timeouts=settings.timeouts,
             backoff=settings.backoff,
             pause=tools.launcher.pause_of(job),
+            unclaimed=self._unclaimed(job) if job.waiting else None,
         )
+
+    def _unclaimed(self, job: JobRecord) -> WorkloadRef | None:
+        """The workload of the next attempt: left by a launch whose answer, or whose teller, was lost."""
+        for view in self._tools.store.workloads_of(job.hash):
+            if is_claimless(view, job):
+                return WorkloadRef(
+                    kind=RESOURCE_OF[type(view)].kind, name=view.metadata.name, uid=view.metadata.uid
+                )
+        return None
 
     def _is_left_behind(self, job: JobRecord) -> bool:
         """Whether a job without its Pipeline is ours to remove: the garbage collector is given time to do it."""
@@ -155,6 +165,8 @@ class JobReconciler:
     def _tell_scheduler(self, job: JobRecord, decision: JobDecision) -> None:
         if decision.eligible or decision.held:
             self._tools.scheduler.offer(job, held=decision.held)
+        elif decision.action is Action.ADOPT:
+            self._tools.scheduler.claim(job)
         elif decision.action is not Action.LAUNCH:
             self._tools.scheduler.withdraw(job)
 

@@ -107,6 +107,10 @@ class Scheduler:
             self.touch(job.spec.client_id)
             self.kick()
 
+    def claim(self, job: JobRecord) -> None:
+        """Something of the job lives already: it has a slot, whatever the limits say."""
+        self.queue.take_slot(job.hash, job.spec.client_id)
+
     def withdraw(self, job: JobRecord) -> None:
         """The job may not be launched now. A slot that was given to it for a launch is taken back."""
         if job.waiting:

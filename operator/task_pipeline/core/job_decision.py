@@ -40,6 +40,7 @@ class Action(StrEnum):
     STOP = "stop"  # delete the workload
     CONFIRM = "confirm"  # ask the API server whether the recorded workload still exists
     REMOVE = "remove"  # delete the PipelineJob: its Pipeline is gone
+    ADOPT = "adopt"  # a launch that nobody told of has left a workload: it has a slot, and the status says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ class JobFacts:
     """All that a decision about a job may know.
 
     `orphaned`: its Pipeline is gone; `alone`: its Pipeline is not known, and may be gone; `suspended`: its Pipeline is;
-    `admitted`: it has a slot; `wait`: why it waits, when that may be written now; `pause`: not to be launched before.
+    `admitted`: it has a slot; `wait`: why it waits, when that may be written now; `pause`: not to be launched before;
+    `unclaimed`: the workload of the next attempt, when it exists already.
     """
 
     job: JobRecord
@@ -75,6 +77,7 @@ class JobFacts:
     timeouts: Timeouts
     backoff: Backoff
     pause: datetime | None = None
+    unclaimed: WorkloadRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,8 @@ def held_back(status: JobStatus, reason: Reason, message: str, until: datetime) 
 
 def _waiting(facts: JobFacts, now: datetime) -> JobDecision:
     job, status = facts.job, facts.job.status
+    if facts.unclaimed is not None:  # whatever ends the job now, what lives of it has to be stopped first
+        return JobDecision(Action.ADOPT, launched(status, (status.attempt or 0) + 1, facts.unclaimed, now))
     if facts.closing is not None:
         return JobDecision(status=_cancelled(status, facts.closing.reason, facts.closing.message, now))
     limit = after(job.created, job.spec.queue_timeout) if not status.attempt else None
@@ -194,13 +199,8 @@ def _in_progress(facts: JobFacts, now: datetime) -> JobDecision:
 
 
 def _cancel_running(status: JobStatus, closing: Closing) -> JobDecision:
-    stopping = replace(
-        status,
-        state=advance(status.state, State.READY),
-        reason=Reason.STOPPING.value,
-        message=shortened(closing.message, STATUS_LENGTH),
-    )
-    return JobDecision(status=stopping)
+    stopping = begin_stop(status, closing.reason, closing.message)
+    return JobDecision(status=replace(stopping, state=advance(status.state, State.READY)))
 
 
 def _never_launched(job: JobRecord, refusal: Observation, now: datetime) -> JobStatus:
@@ -213,11 +213,10 @@ def _never_launched(job: JobRecord, refusal: Observation, now: datetime) -> JobS
 def _stopping(facts: JobFacts, now: datetime) -> JobDecision:
     if not _is_over(facts.workload, now):
         return _keep_stopping(facts.workload, now)
-    reason = facts.closing.reason if facts.closing is not None else Reason.USER_CANCELLED
-    message = facts.closing.message if facts.closing is not None else "cancelled while it was running"
-    stopped = _with_note(Observation(Phase.FAILED, reason, message, charged=False), facts.workload)
+    why = pending_stop(facts.job.status) or Observation(Phase.FAILED, Reason.USER_CANCELLED, "it was cancelled")
+    stopped = _with_note(why, facts.workload)
     ended = finish(facts.job, stopped, outcome=State.CANCELLED, now=now)
-    return JobDecision(status=_cancelled(ended, reason, stopped.message, now))
+    return JobDecision(status=_cancelled(ended, stopped.reason or Reason.USER_CANCELLED, stopped.message, now))
 
 
 def _keep_stopping(workload: WorkloadFacts, now: datetime) -> JobDecision:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from task_pipeline.api.reasons import Reason
 from task_pipeline.api.states import TERMINAL, State, job_may_move
 from task_pipeline.core.attempts import begin_stop
+from task_pipeline.core.closing import Closing
 from task_pipeline.core.deadlines import Timeouts
 from task_pipeline.core.job_decision import (
     Action,
@@ -364,6 +365,23 @@ class TestRaces:
         first = decide_job(facts(job(running(9)), saw(RUNNING), closing=CANCEL), NOW)
         second = decide_job(facts(job(written(first)), GONE, closing=CANCEL), NOW)
         assert ended(second) == (State.CANCELLED, "UserCancelled")
+
+    @pytest.mark.parametrize("closing", [None, CANCEL, DRAIN])
+    @pytest.mark.parametrize("changes", [{}, {"suspended": True}, {"admitted": True}, {"alone": True}])
+    def test_launch_of_which_nobody_told_then_anything(self, closing: Any, changes: dict[str, Any]) -> None:
+        """What lives is claimed, and then ended as what runs is: CANCELLED means that nothing runs any more."""
+        record = job(JobStatus(attempt=2, reason="RetryBackoff", next_attempt_time=at(60)), queue_timeout=1, created=-9)
+        decision = decide_job(facts(record, closing=closing, unclaimed=POD, **changes), NOW)
+        assert decision.action is Action.ADOPT
+        assert ended(decision) == (State.IN_PROGRESS, "Starting")
+        assert (written(decision).attempt, written(decision).workload) == (3, POD)
+
+    def test_cancel_then_another_end_keeps_the_reason_of_the_first(self) -> None:
+        first = decide_job(facts(job(running(9)), saw(RUNNING), closing=CANCEL), NOW)
+        for closing in (None, Closing(Reason.FAIL_FAST, "another failed", False)):
+            last = written(decide_job(facts(job(written(first)), GONE, closing=closing), NOW))
+            assert (last.state, last.reason, last.message) == (State.CANCELLED, "UserCancelled", CANCEL.message)
+            assert [(one.outcome, one.reason) for one in last.attempts] == [("Cancelled", "UserCancelled")]
 
     def test_timeout_then_cancel_keeps_the_cancel_before_the_retry(self) -> None:
         first = decide_job(facts(job(running(99), timeout=60, retry_attempt=5), saw(RUNNING)), NOW)
