@@ -82,7 +82,7 @@ def _problems(params: ShellParams, defaults: KindDefaults) -> Iterator[Problem]:
         yield "script", "give exactly one of script and command"
     if given(params, "shell") and not given(params, "script"):
         yield "shell", "only goes with script"
-    if given(params, "args") and not given(params, "command"):
+    if given(params, "args") and params.args != () and not given(params, "command"):
         yield "args", "only goes with command"
     if params.script is not None:
         yield from _script_problems(params.script, params.shell or DEFAULT_SHELL)

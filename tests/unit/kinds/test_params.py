@@ -175,6 +175,10 @@ def test_null_is_absent() -> None:
     assert faults("Shell", base(env=None, command=None)) == {}
 
 
+def test_b055_empty_maps_and_lists_say_nothing() -> None:
+    assert faults("Shell", base(env={}, args=[], volumes=[], labels={})) == {}
+
+
 SECRET = "hunter2-correct-horse"
 
 
