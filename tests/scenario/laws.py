@@ -1,7 +1,8 @@
 """Laws that hold whatever users and the cluster do to jobs: an observer of the store that notes every breach.
 
 - A terminal state is never left within a run.
-- A job is final, or waits for another attempt, only when nothing of it runs any more.
+- A job is final, or waits for another attempt, only when nothing of it runs any more; a Pipeline, when nothing of any
+  job does that still exists.
 - A job never has two live workloads.
 - Once a cancel has been seen, nothing that it concerns is launched.
 
@@ -11,7 +12,7 @@ are not looked at.
 
 from collections import defaultdict
 
-from task_pipeline.api.group import LABEL_JOB_HASH
+from task_pipeline.api.group import LABEL_JOB_HASH, LABEL_PIPELINE_UID
 from task_pipeline.api.resources import KUBERNETES_JOBS, PIPELINE_JOBS, PIPELINES, PODS
 from tests.fakes import FakeCluster
 from tests.fakes.store import Change, ChangeType, Object
@@ -22,10 +23,14 @@ INVALID = ("InvalidSpec", "ClientNotAllowed")
 
 
 class Laws:
-    """Watches a cluster's store from its making on. `breaches` says what was broken, and when."""
+    """Watches a cluster's store from its making on. `breaches` says what was broken, and when.
 
-    def __init__(self, cluster: FakeCluster) -> None:
+    `seen_after` is the time, in seconds, that a launch may be on its way.
+    """
+
+    def __init__(self, cluster: FakeCluster, *, seen_after: float = SEEN_AFTER) -> None:
         self.breaches: list[str] = []
+        self._seen_after = seen_after
         self._live: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)  # kind and UID by job hash
         self._pipeline_of: dict[str, str] = {}  # UID of the Pipeline by job hash
         self._cancelled: dict[str, float] = {}  # since when, by UID of a Pipeline or by job hash
@@ -43,9 +48,13 @@ class Laws:
         if change.resource == PIPELINES:
             self._note_cancel(change, change.uid)
             self._must_not_leave_its_end(change)
+            hashes = [one for one, pipeline in self._pipeline_of.items() if pipeline == change.uid]
+            self._must_be_over(change, *hashes)
         elif change.resource == PIPELINE_JOBS:
             job_hash = change.object["metadata"]["labels"][LABEL_JOB_HASH]
-            self._pipeline_of[job_hash] = change.object["metadata"]["labels"]["taskpipeline.dev/pipeline-uid"]
+            self._pipeline_of[job_hash] = change.object["metadata"]["labels"][LABEL_PIPELINE_UID]
+            if change.type is ChangeType.DELETED:
+                del self._pipeline_of[job_hash]
             self._note_cancel(change, job_hash)
             self._must_not_leave_its_end(change)
             self._must_be_over(change, job_hash)
@@ -64,13 +73,14 @@ class Laws:
         if before.get("state") in FINAL and after.get("state") != before["state"] and not may:
             self._broken(change, f"{before['state']} became {after.get('state')}")
 
-    def _must_be_over(self, change: Change, job_hash: str) -> None:
+    def _must_be_over(self, change: Change, *hashes: str) -> None:
         before, after = (change.previous or {}).get("status", {}), change.object["status"]
-        ended = after["state"] in FINAL or (after["state"] == "READY" and after["reason"] != "Stopping")
-        changed = before.get("state") != after["state"] or before.get("reason") != after["reason"]
-        left = {kind for kind, _ in self._live[job_hash]}
-        if after["state"] == "DONE":  # a Kubernetes Job notices the success of its pod a second later
-            left.discard(KUBERNETES_JOBS.kind)
+        waits = change.resource == PIPELINE_JOBS and after["state"] == "READY" and after["reason"] != "Stopping"
+        ended = after["state"] in FINAL or waits
+        changed = before.get("state") != after["state"] or before.get("reason") != after.get("reason")
+        left = {kind for one in hashes for kind, _ in self._live[one]}
+        if after["state"] == "DONE" or change.resource == PIPELINES:
+            left.discard(KUBERNETES_JOBS.kind)  # it notices the success of its pod a second later
         if change.type is ChangeType.MODIFIED and ended and changed and left:
             self._broken(change, f"{after['state']} {after['reason']} while there lives a {left}")
 
@@ -88,9 +98,9 @@ class Laws:
     def _must_be_wanted(self, change: Change, job_hash: str) -> None:
         if self._live[job_hash]:
             self._broken(change, "launched while another workload of the job lives")
-        for who in (job_hash, self._pipeline_of[job_hash]):
+        for who in (job_hash, self._pipeline_of.get(job_hash, "")):
             since = self._cancelled.get(who)
-            if since is not None and change.time > since + SEEN_AFTER:
+            if since is not None and change.time > since + self._seen_after:
                 self._broken(change, f"launched {change.time - since:.3f} s after a cancel")
 
     def _broken(self, change: Change, what: str) -> None:
