@@ -189,6 +189,7 @@ async def test_an_idle_operator_with_finished_pipelines_writes_nothing() -> None
         for number in range(5):
             world.submit(f"p{number}", shell("a"))
         await world.until_final()
+        await world.cluster.admin.wait_for(lambda: world.now > 100, 200)  # counts of clients are written late
         written = len(world.cluster.journal.writes)
         await world.cluster.admin.wait_for(lambda: world.now > 5_000, 6_000)
         assert len(world.cluster.journal.writes) == written
