@@ -19,10 +19,11 @@ class Fate:
 
     `seconds`: how long the main container runs; `exit_code`, `reason` and `message`: how it ends (the reason
     follows from the exit code when None). `waiting`: it never starts, with this waiting reason. `unschedulable`: it
-    gets no node, with this message. `evicted_after`, `node_lost_after`, `deleted_after`: seconds after it began to
-    run until the kubelet evicts it, its node is gone, or somebody deletes it. `init_exit_code`: its init container
-    fails, if not 0. `sidecar_ends`: whether the other containers end with the main one. `stop_seconds`,
-    `stop_exit_code`: how the program takes a SIGTERM; it is killed (137) when that takes longer than its grace period.
+    gets no node, with this message, and `placed_after` so many seconds one all the same. `evicted_after`,
+    `node_lost_after`, `deleted_after`: seconds after it began to run until the kubelet evicts it, its node is gone, or
+    somebody deletes it. `init_exit_code`: its init container fails, if not 0. `sidecar_ends`: whether the other
+    containers end with the main one. `stop_seconds`, `stop_exit_code`: how the program takes a SIGTERM; it is killed
+    (137) when that takes longer than its grace period.
     """
 
     seconds: float = 0.0
@@ -32,6 +33,7 @@ class Fate:
     waiting: str | None = None
     waiting_message: str = ""
     unschedulable: str | None = None
+    placed_after: float | None = None
     evicted_after: float | None = None
     node_lost_after: float | None = None
     deleted_after: float | None = None

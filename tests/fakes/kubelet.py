@@ -5,7 +5,7 @@ was deleted, or replaced under its name, is left alone. Pods of ReplicaSets are 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -71,6 +71,9 @@ class Kubelet:
         fate = self._fates[uid]
         if fate.unschedulable is not None:
             self._write(target, podstatus.unscheduled(self._time, fate.unschedulable))
+            if fate.placed_after is not None:
+                self._fates[uid] = replace(fate, unschedulable=None)
+                self._after(fate.placed_after, self._schedule, uid, target)
             return
         self._count += 1
         node = f"node-{self._count % NODES}"
