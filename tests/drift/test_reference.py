@@ -1,21 +1,8 @@
 """The generated reference says what the code does, no more."""
 
-from pathlib import Path
-
-import pytest
-
-from task_pipeline.entrypoints.reference import WITHOUT_EFFECT, kinds_page, settings_page
+from task_pipeline.entrypoints.reference import kinds_page, settings_page
 from task_pipeline.kinds.registry import BUILT_IN
 from task_pipeline.settings import Settings
-
-PACKAGE = Path(__file__).parents[2] / "operator" / "task_pipeline"
-ACTING = [path for path in PACKAGE.rglob("*.py") if path.parent.name in ("controller", "core", "backends", "watch")]
-
-
-@pytest.mark.parametrize("name", sorted(WITHOUT_EFFECT))
-def test_a_setting_that_is_said_to_have_no_effect_has_none(name: str) -> None:
-    assert name in Settings.model_fields
-    assert [path.name for path in ACTING if f".{name}" in path.read_text()] == []
 
 
 def test_every_setting_has_a_row_with_its_variable() -> None:

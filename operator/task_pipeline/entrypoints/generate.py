@@ -17,6 +17,7 @@ import yaml
 from task_pipeline.api import group
 from task_pipeline.api.crd import crd_for
 from task_pipeline.api.pages import HINT, reasons_page, states_page
+from task_pipeline.entrypoints.outcomes import outcome_sections
 from task_pipeline.entrypoints.policies import policies
 from task_pipeline.entrypoints.reference import kinds_page, settings_page
 
@@ -55,7 +56,7 @@ OUTPUTS: Mapping[str, Callable[[], str]] = {
     "crds/pipelineclients.yaml": lambda: crd_yaml(group.PIPELINECLIENT_KIND),
     "manifests/policies.yaml": policies_yaml,
     "docs/reasons.md": reasons_page,
-    "docs/states.md": states_page,
+    "docs/states.md": lambda: "\n".join([states_page(), *outcome_sections(), ""]),
     "docs/settings.md": settings_page,
     "docs/reference/kinds.md": kinds_page,
 }

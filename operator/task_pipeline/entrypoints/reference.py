@@ -13,9 +13,6 @@ from task_pipeline.core.workload import JobKind
 from task_pipeline.kinds.registry import BUILT_IN
 from task_pipeline.settings import AT_ONCE, CONFIG, Settings, is_live, variables
 
-# Settings that are read and checked, but that nothing acts on yet; a test fails when one of them is used.
-WITHOUT_EFFECT = frozenset({"ttl_seconds_after_finished"})
-
 Schema = Mapping[str, Any]
 
 
@@ -40,10 +37,9 @@ def settings_page() -> str:
     ]
     for name, field in Settings.model_fields.items():
         schema = {**properties[name], "$defs": Settings.model_json_schema().get("$defs", {})}
-        meaning = (field.description or "") + (" Without effect so far." if name in WITHOUT_EFFECT else "")
         names = ", ".join(f"`{variable}`" for variable in variables(name))
         applies = AT_ONCE if is_live(field) else "at the next start"
-        body.append(_row(names, _values(schema), _default(field.get_default()), applies, meaning))
+        body.append(_row(names, _values(schema), _default(field.get_default()), applies, field.description or ""))
     return _page("Settings", "task_pipeline.settings", body)
 
 
