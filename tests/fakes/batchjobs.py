@@ -23,15 +23,21 @@ RETRY_SECONDS = 10.0
 
 @dataclass
 class _Pods:
-    """The pods of one Job: those that live, by UID, and the UIDs of those that ended well or not."""
+    """The pods of one Job: those that live, by UID, and the UIDs of those that ended well or not.
+
+    `released` are those that a suspension took: they count for nothing.
+    """
 
     live: dict[str, Object] = field(default_factory=dict)
     succeeded: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
+    released: set[str] = field(default_factory=set)
 
     def learn(self, change: Change) -> bool:
         """Take note of a change of a pod; returns whether it was an end. One deleted in its life has failed."""
         uid, phase = change.uid, _phase(change.object)
+        if uid in self.released:
+            return False
         if phase in _ENDS or change.type is ChangeType.DELETED:
             known = self.live.pop(uid, None)
             if known is not None:
@@ -130,6 +136,7 @@ class BatchJobs:
         pods = self._pods[uid]
         for pod in tuple(pods.live.values()):
             pods.live.pop(pod["metadata"]["uid"])
+            pods.released.add(pod["metadata"]["uid"])
             self._registry.delete(Target(PODS, target.namespace, pod["metadata"]["name"]))
         at = stamp(self._now())
         mark = {"type": "Suspended", "status": "True", "reason": "JobSuspended", "message": "Job suspended"}

@@ -7,7 +7,7 @@ import pytest
 
 from task_pipeline.api.resources import CONFIG_MAPS, DEPLOYMENTS, KUBERNETES_JOBS, PODS, Resource
 from task_pipeline.core.retry import NOT_RETRIED
-from task_pipeline.kinds.shell import MAX_ARGUMENT
+from task_pipeline.kinds._checks import MAX_ARGUMENT
 from tests.fakes import on
 from tests.fakes.refusals import already_exists, forbidden, not_found, refusal, server_error
 from tests.scenario.world import World, running, shell

@@ -131,6 +131,7 @@ class DeploymentTemplateView(View, frozen=True):
 class DeploymentSpecView(View, frozen=True):
     replicas: int = 1
     paused: bool = False
+    progress_deadline_seconds: int = 600
     template: DeploymentTemplateView = DeploymentTemplateView()
 
 

@@ -4,6 +4,7 @@ Creating is repeatable: names are deterministic, and a name that is taken is ado
 So a lost answer or a crash between two steps is repaired by taking the same step again.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -29,6 +30,7 @@ VIEWS: dict[Resource, type[PodView] | type[KubernetesJobView] | type[DeploymentV
 }
 RESOURCE_OF: dict[type, Resource] = {view: resource for resource, view in VIEWS.items()}
 BY_KIND: dict[str, Resource] = {resource.kind: resource for resource in VIEWS}
+PODS_LOOKED_AT = 50  # of a Deployment, in one request
 _REVISION = "deployment.kubernetes.io/revision"
 
 
@@ -101,6 +103,16 @@ class KubeBackend:
         view = msgspec.json.decode(raw, type=VIEWS[resource])
         return view if view.metadata.uid == uid else None
 
+    async def pods_of(self, namespace: str, deployment: str) -> list[PodView]:
+        """Pods that the Deployment selects, the newest first; a page of them, for a look at what is wrong with one."""
+        current = await self.current(DEPLOYMENTS, namespace, deployment)
+        if current is None:
+            return []
+        selector = label_selector(current["spec"]["selector"])
+        raw = await self._cluster.list(PODS, namespace, selector=selector, limit=PODS_LOOKED_AT)
+        pods = msgspec.json.decode(raw, type=_PodPage).items
+        return sorted(pods, key=lambda pod: pod.metadata.creation_timestamp, reverse=True)
+
     async def stop(self, resource: Resource, namespace: str, name: str, uid: str) -> bool:
         """Delete the very workload with this UID, with its grace period; False when it was gone already."""
         propagation: Propagation = "Foreground" if resource is KUBERNETES_JOBS else "Background"
@@ -153,6 +165,20 @@ class KubeBackend:
         owned = metadata.controller_uid == attempt.job_uid
         if not owned or metadata.annotations.get(ANNOTATION_ATTEMPT, str(attempt.attempt)) != str(attempt.attempt):
             raise NameTaken(f"{metadata.name} exists and does not belong to attempt {attempt.attempt} of this job")
+
+
+def label_selector(selector: Mapping[str, Any]) -> str:
+    """A LabelSelector as the text that a list takes."""
+    terms = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
+    for rule in selector.get("matchExpressions") or ():
+        key, values = rule["key"], ",".join(rule.get("values") or ())
+        in_words = {"In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})", "Exists": key}
+        terms.append(in_words.get(rule["operator"], f"!{key}"))
+    return ",".join(terms)
+
+
+class _PodPage(msgspec.Struct):
+    items: list[PodView]
 
 
 class _AnyObject(msgspec.Struct):

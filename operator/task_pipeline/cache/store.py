@@ -4,15 +4,18 @@ Rule: the newest resourceVersion wins, whoever brings it (a watch event, a list,
 been deleted stays deleted, however late an older answer arrives. The Store decides nothing and notifies nobody.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 
-from task_pipeline.api.objects import PodView, WorkloadView
+from msgspec.structs import replace
+
+from task_pipeline.api.objects import KubernetesJobView, PodView, WorkloadView
 from task_pipeline.core.records import ClientRecord, JobRecord, PipelineRecord
 from task_pipeline.core.rerun import kept_names
 from task_pipeline.core.rollup import Tally
 
 REMEMBERED_DELETIONS = 10_000
+REMEMBERED_PODS = 10  # of each Kubernetes Job
 
 
 class Store:
@@ -27,6 +30,7 @@ class Store:
         self._tallies: dict[tuple[str, int], Tally] = {}
         self._workloads: dict[str, dict[str, WorkloadView]] = {}
         self._hash_of_workload: dict[str, str] = {}
+        self._ended: dict[str, deque[PodView]] = {}  # by UID of their Kubernetes Job: pods that are gone
         self._deleted: OrderedDict[str, None] = OrderedDict()
 
     def put_pipeline(self, record: PipelineRecord) -> bool:
@@ -107,35 +111,50 @@ class Store:
     def put_workload(self, job_hash: str, view: WorkloadView) -> bool:
         """Take a workload (or a pod below one) over unless it is old news; returns whether it was new."""
         uid = view.metadata.uid
-        known = self._workloads.get(job_hash, {}).get(uid)
+        known = self.workload_of_uid(uid)
         version = int(view.metadata.resource_version)
         if uid in self._deleted or (known is not None and version <= int(known.metadata.resource_version)):
             return False
+        if known is not None and self._hash_of_workload[uid] != job_hash:
+            self._take_out(uid)
         self._workloads.setdefault(job_hash, {})[uid] = view
         self._hash_of_workload[uid] = job_hash
         return True
 
     def drop_workload(self, uid: str) -> str | None:
-        """Forget a workload that does not exist any more; returns the hash of its job."""
+        """Forget a workload that does not exist any more; returns the hash of its job.
+
+        A pod below a Kubernetes Job is remembered as long as the Job is: it may be why the Job fails in a moment.
+        """
         self._bury(uid)
-        job_hash = self._hash_of_workload.pop(uid, None)
-        if job_hash is not None:
-            group = self._workloads.get(job_hash, {})
-            group.pop(uid, None)
-            if not group:
-                self._workloads.pop(job_hash, None)
+        view, job_hash = self.workload_of_uid(uid), self._hash_of_workload.get(uid)
+        self._ended.pop(uid, None)
+        if view is None or job_hash is None:
+            return None
+        self._take_out(uid)
+        owner = self._workloads.get(job_hash, {}).get(view.metadata.controller_uid or "")
+        if isinstance(view, PodView) and isinstance(owner, KubernetesJobView) and not owner.spec.suspend:
+            self._ended.setdefault(owner.metadata.uid, deque(maxlen=REMEMBERED_PODS)).append(_as_ended(view))
         return job_hash
+
+    def hash_of_workload(self, uid: str) -> str | None:
+        """The hash of the job that a workload belongs to: of a Deployment, the one that applied it last."""
+        return self._hash_of_workload.get(uid)
+
+    def workload_of_uid(self, uid: str) -> WorkloadView | None:
+        """A workload, whichever job it belongs to by now."""
+        return self._workloads.get(self._hash_of_workload.get(uid, ""), {}).get(uid)
 
     def workload(self, job_hash: str, uid: str) -> WorkloadView | None:
         """One workload of a job."""
         return self._workloads.get(job_hash, {}).get(uid)
 
     def pods_below(self, job_hash: str, owner_uid: str) -> list[PodView]:
-        """The pods that a workload of the job controls."""
+        """The pods that a workload of the job controls; those that are gone as they were last seen, and ended."""
         group = self._workloads.get(job_hash, {})
         return [
             view for view in group.values() if isinstance(view, PodView) and view.metadata.controller_uid == owner_uid
-        ]
+        ] + list(self._ended.get(owner_uid, ()))
 
     def known_jobs(self, namespace: str | None) -> list[str]:
         """UIDs of the PipelineJobs of a namespace (None: of all)."""
@@ -154,6 +173,13 @@ class Store:
         """Everything that carries the job's hash."""
         return list(self._workloads.get(job_hash, {}).values())
 
+    def _take_out(self, uid: str) -> None:
+        job_hash = self._hash_of_workload.pop(uid)
+        group = self._workloads[job_hash]
+        del group[uid]
+        if not group:
+            del self._workloads[job_hash]
+
     def _count(self, job: JobRecord, step: int) -> None:
         self._tallies.setdefault((job.pipeline_uid, job.spec.run), Tally()).count(job, step)
 
@@ -165,3 +191,11 @@ class Store:
         self._deleted[uid] = None
         if len(self._deleted) > REMEMBERED_DELETIONS:
             self._deleted.popitem(last=False)
+
+
+def _as_ended(pod: PodView) -> PodView:
+    """A pod that is gone, as it was last seen: one that had not ended was deleted."""
+    if pod.status.phase in ("Succeeded", "Failed"):
+        return pod
+    meta = replace(pod.metadata, deletion_timestamp=pod.metadata.deletion_timestamp or "")
+    return replace(pod, metadata=meta, status=replace(pod.status, phase="Failed"))

@@ -87,7 +87,11 @@ class Feed:
     def workload(self, view: WorkloadView) -> None:
         """A workload, or a pod below one, exists and looks like this."""
         job_hash = view.metadata.labels.get(LABEL_JOB_HASH, "")
+        before = self._store.hash_of_workload(view.metadata.uid)
         if self._store.put_workload(job_hash, view):
+            if before not in (None, job_hash):
+                self._wake_owner(before)
+                self._free_if_over(before)
             self._wake_owner(job_hash)
             self._wake_claimless(job_hash, view)
             self._free_if_over(job_hash)

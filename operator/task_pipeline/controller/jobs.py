@@ -7,7 +7,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from task_pipeline.api.objects import PodView, WorkloadView
+from task_pipeline.api.reasons import Reason
 from task_pipeline.api.states import State
 from task_pipeline.backends.kube import BY_KIND, RESOURCE_OF, KubeBackend, outlives_its_job
 from task_pipeline.cache.store import Store
@@ -17,21 +17,19 @@ from task_pipeline.controller.executor import Executor
 from task_pipeline.controller.feed import Feed, is_claimless
 from task_pipeline.controller.launcher import Launcher, parsed_kind
 from task_pipeline.controller.scheduler import Scheduler
+from task_pipeline.controller.workloads import Workloads
 from task_pipeline.controller.workqueue import Key, Of, WorkQueue
 from task_pipeline.core import closing
-from task_pipeline.core.job_decision import Action, JobDecision, JobFacts, WorkloadFacts, decide_job
+from task_pipeline.core.job_decision import Action, JobDecision, JobFacts, decide_job
 from task_pipeline.core.messages import STATUS_LENGTH, shortened
 from task_pipeline.core.records import JobRecord, JobStatus, PipelineRecord, WorkloadRef
 from task_pipeline.core.stages import judge
-from task_pipeline.core.workload import Observation, Phase
-from task_pipeline.kinds import registry
 from task_pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
 
 ORPHAN_SECONDS = 30.0  # how long the garbage collector may take to remove the jobs of a deleted Pipeline
 COPY_PAUSE = 5.0  # seconds before another try to write a copied priority, when the budget was used up
-UNWATCHED_SECONDS = 5.0  # between two look-ups of a workload that lost the label by which it is watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +54,7 @@ class JobReconciler:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
-        self._gone: dict[str, str] = {}  # UID of a job -> UID of its workload that a live look-up did not find
-        self._live: dict[str, WorkloadView] = {}  # UID of a job -> its workload, found live, that no watch tells of
+        self._workloads = Workloads(tools.store, tools.feed, tools.backend, tools.work, tools.now)
         self._orphaned_at: dict[str, float] = {}  # UID of a job -> loop time at which its Pipeline was missed
 
     async def reconcile(self, uid: str) -> None:
@@ -67,11 +64,12 @@ class JobReconciler:
         if job is None:
             tools.work.forget(Key(Of.JOB, uid))
             self._orphaned_at.pop(uid, None)
-            self._gone.pop(uid, None)
-            self._live.pop(uid, None)
+            self._workloads.forget(uid)
             tools.launcher.forget(uid)
             return
         decision = decide_job(self._facts(job), tools.now())
+        if decision.status is not None and await self._workloads.look_closer(job, decision.status):
+            decision = decide_job(self._facts(job), tools.now())
         self._tell_scheduler(job, decision)
         await self._act(job, decision)
         if job.final:
@@ -102,7 +100,7 @@ class JobReconciler:
         pipeline = tools.store.pipelines.get(job.pipeline_uid)
         return JobFacts(
             job=job,
-            workload=self._workload(job),
+            workload=self._workloads.facts(job),
             closing=None if pipeline is None else self._closing(job, pipeline),
             orphaned=pipeline is None and self._is_left_behind(job),
             alone=pipeline is None or tools.arrivals.is_undone(pipeline),
@@ -119,9 +117,7 @@ class JobReconciler:
         """The workload of the next attempt: left by a launch whose answer, or whose teller, was lost."""
         for view in self._tools.store.workloads_of(job.hash):
             if is_claimless(view, job):
-                return WorkloadRef(
-                    kind=RESOURCE_OF[type(view)].kind, name=view.metadata.name, uid=view.metadata.uid
-                )
+                return WorkloadRef(kind=RESOURCE_OF[type(view)].kind, name=view.metadata.name, uid=view.metadata.uid)
         return None
 
     def _is_left_behind(self, job: JobRecord) -> bool:
@@ -140,27 +136,6 @@ class JobReconciler:
         tally = self._tools.store.tally_of(pipeline)
         barrier = judge(pipeline.spec.stage_totals, self._tools.arrivals.divided(pipeline), tally)
         return closing.of_job(job, pipeline, barrier, self._tools.now())
-
-    def _workload(self, job: JobRecord) -> WorkloadFacts:
-        reference = job.status.workload
-        if reference is None or not job.holds_slot:
-            return WorkloadFacts(gone=reference is None)
-        stoppable = not outlives_its_job(BY_KIND[reference.kind])
-        found = self._live.pop(job.uid, None)
-        view = self._tools.store.workload(job.hash, reference.uid) or found
-        if view is None or view.metadata.uid != reference.uid:
-            return WorkloadFacts(gone=self._gone.get(job.uid) == reference.uid, stoppable=stoppable)
-        return WorkloadFacts(
-            observation=self._observe(job, view),
-            deletion=view.metadata.deletion_timestamp,
-            stoppable=stoppable,
-        )
-
-    def _observe(self, job: JobRecord, view: WorkloadView) -> Observation:
-        found = registry.find(job.spec.kind, job.spec.version)
-        if isinstance(found, str):
-            return Observation(Phase.RUNNING, message=found)
-        return found[0].observe(view, self._tools.store.pods_below(job.hash, view.metadata.uid))
 
     def _tell_scheduler(self, job: JobRecord, decision: JobDecision) -> None:
         if decision.eligible or decision.held:
@@ -181,10 +156,10 @@ class JobReconciler:
                 await self._remove(job)
                 return
             case Action.CONFIRM:
-                await self._confirm(job)
+                await self._workloads.confirm(job)
                 return
             case Action.STOP:
-                await self._stop(job)
+                await self._workloads.stop(job)
         if decision.status is not None:
             await self._write(job, decision.status)
 
@@ -193,7 +168,7 @@ class JobReconciler:
         written = await self._tools.executor.job_status(job, status)
         if written is not None and written.final:
             self._log_end(written)
-            await self._tidy(written)
+            await self._workloads.tidy(written)
 
     def _log_end(self, job: JobRecord) -> None:
         log.info(
@@ -201,44 +176,13 @@ class JobReconciler:
             job.spec.name, job.namespace, job.spec.pipeline, job.status.state, job.status.reason,
         )  # fmt: skip
 
-    async def _confirm(self, job: JobRecord) -> None:
-        """The recorded workload is not in the Store: ask once, live, whether it exists."""
-        reference = job.status.workload
-        assert reference is not None
-        view = await self._tools.backend.find(BY_KIND[reference.kind], job.namespace, reference.name, reference.uid)
-        if view is None:
-            self._gone[job.uid] = reference.uid
-        elif self._tools.store.workload(job.hash, reference.uid) is None:
-            self._tools.feed.workload(view)
-            if self._tools.store.workload(job.hash, reference.uid) is None:
-                self._live[job.uid] = view
-                self._tools.work.add_after(Key(Of.JOB, job.uid), UNWATCHED_SECONDS)
-        self._tools.work.add(Key(Of.JOB, job.uid))
-
-    async def _stop(self, job: JobRecord) -> None:
-        reference = job.status.workload
-        if reference is not None:
-            resource = BY_KIND[reference.kind]
-            if not await self._tools.backend.stop(resource, job.namespace, reference.name, reference.uid):
-                self._tools.feed.workload_gone(reference.uid)
-
     async def _remove(self, job: JobRecord) -> None:
         """The Pipeline is gone: stop what runs and delete the PipelineJob."""
         reference = job.status.workload
         if reference is not None and not job.final and not outlives_its_job(BY_KIND[reference.kind]):
-            await self._stop(job)
+            await self._workloads.stop(job)
         if not job.deleting:
             await self._tools.executor.delete_job(job)
-
-    async def _tidy(self, job: JobRecord) -> None:
-        """A pod whose main container has ended but which an injected container keeps alive is removed."""
-        reference = job.status.workload
-        if reference is None:
-            return
-        self._gone.pop(job.uid, None)
-        view = self._tools.store.workload(job.hash, reference.uid)
-        if isinstance(view, PodView) and view.metadata.deletion_timestamp is None and _still_runs(view):
-            await self._stop(job)
 
     async def _remove_claimless(self, job: JobRecord) -> None:
         """A launch whose answer was lost may have left a workload that the job, ended since, never heard of."""
@@ -250,15 +194,11 @@ class JobReconciler:
     async def _rolled_back(self, job: JobRecord, status: JobStatus) -> JobStatus:
         """Carry out `onFailure: Rollback` of a Deployment before its failure is told."""
         reference = job.status.workload
-        if status.state is not State.ERROR or reference is None or not _wants_rollback(job, reference):
+        replaced = status.reason == Reason.CONFLICT  # what would be rolled back is another job's
+        if status.state is not State.ERROR or replaced or reference is None or not _wants_rollback(job, reference):
             return status
         done = await self._tools.backend.roll_back(job.namespace, reference.name, reference.uid)
         return replace(status, message=shortened(f"{status.message or status.reason}; {done}", STATUS_LENGTH))
-
-
-def _still_runs(pod: PodView) -> bool:
-    """Whether a container runs. The phase does not tell: it stays Running until the kubelet has tidied up as well."""
-    return any(container.state.running is not None for container in pod.status.container_statuses)
 
 
 def _wants_rollback(job: JobRecord, reference: WorkloadRef) -> bool:

@@ -270,7 +270,17 @@ def _progress(facts: JobFacts, seen: Observation, now: datetime) -> JobDecision:
     settled = after(starts_from(status), SETTLED_AFTER)
     if status.reason != Reason.RUNNING and settled is not None and now < settled:
         return JobDecision(wake=earliest(settled, end))
-    return JobDecision(status=_told(status, Reason.RUNNING, ""), wake=end)
+    slow = None if facts.workload.stoppable else after(status.start_time, SLOW_START)
+    if slow is not None and now < slow:
+        return JobDecision(status=_told(status, Reason.RUNNING, ""), wake=earliest(slow, end))
+    return JobDecision(status=_told(status, Reason.RUNNING, _rollout_text(status, slow, seen)), wake=end)
+
+
+def _rollout_text(status: JobStatus, slow: datetime | None, seen: Observation) -> str:
+    """What holds a slow rollout up: told once, with the moment it is true of, for its numbers change all the time."""
+    if slow is None:
+        return ""
+    return status.message or (f"after {SLOW_START:.15g} s: {seen.message}" if seen.message else "")
 
 
 def _told(status: JobStatus, reason: Reason, message: str) -> JobStatus | None:

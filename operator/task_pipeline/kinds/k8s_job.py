@@ -72,7 +72,7 @@ class KubernetesJobKind:
     reads_current = False
     rights = (
         Right(KUBERNETES_JOBS, ("create", "delete", "get", "list", "watch")),
-        Right(PODS, ("get", "list", "watch")),
+        Right(PODS, ("delete", "get", "list", "watch")),
     )
 
     def problems(self, params: BaseModel, defaults: KindDefaults) -> Sequence[Problem]:
