@@ -23,7 +23,7 @@ async def test_two_stages_run_one_after_the_other() -> None:
         ]
 
 
-async def test_a_failure_lets_siblings_finish_and_never_starts_later_stages() -> None:
+async def test_row_8_a_failure_lets_siblings_finish_and_never_starts_later_stages() -> None:
     async with running() as world:
         world.submit(
             "p",
@@ -44,7 +44,7 @@ async def test_a_failure_lets_siblings_finish_and_never_starts_later_stages() ->
         assert status["progress"] == "4/4"
 
 
-async def test_an_allowed_failure_is_a_warning() -> None:
+async def test_row_8_an_allowed_failure_is_a_warning() -> None:
     async with running() as world:
         world.submit("p", shell("bad", "one", exit_code=1, allow_failure=True), shell("next", "two"))
         assert await world.until_final() == {"p": "DONE"}
@@ -53,7 +53,7 @@ async def test_an_allowed_failure_is_a_warning() -> None:
         assert world.states("p") == {"bad": "ERROR", "next": "DONE"}
 
 
-async def test_fail_fast_cancels_what_waits_in_the_same_stage() -> None:
+async def test_row_8_fail_fast_cancels_what_waits_in_the_same_stage() -> None:
     async with running(max_running_jobs=2) as world:
         world.submit(
             "p", shell("bad", exit_code=1), shell("runs", seconds=20), shell("waits", seconds=1), failFast=True
@@ -63,7 +63,7 @@ async def test_fail_fast_cancels_what_waits_in_the_same_stage() -> None:
         assert world.job("p", "waits")["reason"] == "FailFast"
 
 
-async def test_retries_are_counted_paused_and_end() -> None:
+async def test_row_4_retries_are_counted_paused_and_end() -> None:
     async with running() as world:
         world.submit("p", shell("flaky", exit_code=7, retryAttempt=2))
         assert await world.until_final() == {"p": "ERROR"}
@@ -75,7 +75,7 @@ async def test_retries_are_counted_paused_and_end() -> None:
         assert len({attempt["workload"]["uid"] for attempt in job["attempts"]}) == 3
 
 
-async def test_a_job_in_backoff_holds_no_slot() -> None:
+async def test_row_5_a_job_in_backoff_holds_no_slot() -> None:
     async with running(max_running_jobs=1, retry_backoff=60.0) as world:
         world.submit("p", shell("flaky", exit_code=1, retryAttempt=1, allowFailure=True), shell("other", seconds=5))
         await world.cluster.admin.wait_for(lambda: world.states("p").get("other") == "DONE", 30)
@@ -83,7 +83,7 @@ async def test_a_job_in_backoff_holds_no_slot() -> None:
         assert await world.until_final() == {"p": "DONE"}
 
 
-async def test_a_timeout_stops_the_pod_before_the_outcome_is_told() -> None:
+async def test_row_7_a_timeout_stops_the_pod_before_the_outcome_is_told() -> None:
     async with running() as world:
         world.submit("p", shell("slow", seconds=600, timeout=30))
         await world.cluster.admin.wait_for(lambda: world.states("p").get("slow") == "IN PROGRESS", 10)
@@ -93,7 +93,7 @@ async def test_a_timeout_stops_the_pod_before_the_outcome_is_told() -> None:
         assert not world.pods()
 
 
-async def test_an_image_that_never_comes_ends_by_start_timeout_and_says_why() -> None:
+async def test_row_10_an_image_that_never_comes_ends_by_start_timeout_and_says_why() -> None:
     async with running() as world:
         world.cluster.kubelet.fate = lambda _: fates.no_image()
         world.submit("p", shell("a", startTimeout=60))
@@ -104,7 +104,7 @@ async def test_an_image_that_never_comes_ends_by_start_timeout_and_says_why() ->
         assert "image" in world.job("p", "a")["message"].lower()
 
 
-async def test_an_eviction_is_not_charged() -> None:
+async def test_row_6_an_eviction_is_not_charged() -> None:
     async with running() as world:
         ends = iter([fates.evicted(), fates.succeeds()])
         world.cluster.kubelet.fate = lambda _: next(ends)
@@ -117,7 +117,7 @@ async def test_an_eviction_is_not_charged() -> None:
         ]
 
 
-async def test_a_pod_deleted_by_hand_is_lost_and_replaced() -> None:
+async def test_row_6_a_pod_deleted_by_hand_is_lost_and_replaced() -> None:
     async with running() as world:
         world.submit("p", shell("a", seconds=60))
         await world.cluster.admin.wait_for(lambda: world.states("p").get("a") == "IN PROGRESS", 10)

@@ -59,7 +59,7 @@ async def test_queued_is_what_a_job_says_without_a_write() -> None:
         assert world.spy.reasons("p/b") == ["Queued"]
 
 
-async def test_global_limit_is_the_reason_of_the_first_and_moves_with_it() -> None:
+async def test_b039_global_limit_is_the_reason_of_the_first_and_moves_with_it() -> None:
     async with running(max_running_jobs=1) as world:
         world.submit("hold", shell("a", seconds=60))
         await runs(world, "hold/a")
@@ -77,7 +77,7 @@ async def test_global_limit_is_the_reason_of_the_first_and_moves_with_it() -> No
         assert status_of(world, "p/a")["reason"] in ("Starting", "Running")
 
 
-async def test_global_limit_is_not_written_again_when_only_its_numbers_change() -> None:
+async def test_b039_global_limit_is_not_written_again_when_only_its_numbers_change() -> None:
     async with running(max_running_jobs=2) as world:
         world.submit("hold", shell("a", seconds=LONG), shell("b", seconds=LONG))
         await runs(world, "hold/a", "hold/b")
@@ -89,7 +89,7 @@ async def test_global_limit_is_not_written_again_when_only_its_numbers_change() 
         await nothing_is_told(world)
 
 
-async def test_client_limit() -> None:
+async def test_b039_client_limit() -> None:
     async with running() as world:
         world.client("acme", maxRunningJobs=2)
         world.submit("hold", shell("a", seconds=LONG), shell("b", seconds=LONG), clientId="acme")

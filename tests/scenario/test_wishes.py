@@ -15,7 +15,7 @@ async def until_running(world: World, pipeline: str, *jobs: str) -> None:
     )
 
 
-async def test_cancel_now_stops_what_runs_and_what_waits() -> None:
+async def test_row_20_cancel_now_stops_what_runs_and_what_waits() -> None:
     async with running(max_running_jobs=1) as world:
         world.submit("p", shell("runs", seconds=600), shell("waits"), shell("later", "t"))
         await until_running(world, "p", "runs")
@@ -28,7 +28,7 @@ async def test_cancel_now_stops_what_runs_and_what_waits() -> None:
         assert world.runtime.scheduler.queue.running == 0
 
 
-async def test_cancel_drain_lets_what_runs_finish() -> None:
+async def test_row_20_cancel_drain_lets_what_runs_finish() -> None:
     async with running(max_running_jobs=1) as world:
         world.submit("p", shell("runs", seconds=30), shell("waits"))
         await until_running(world, "p", "runs")
@@ -37,14 +37,14 @@ async def test_cancel_drain_lets_what_runs_finish() -> None:
         assert world.states("p") == {"runs": "DONE", "waits": "CANCELLED"}
 
 
-async def test_cancel_before_anything_exists() -> None:
+async def test_row_20_cancel_before_anything_exists() -> None:
     async with running(max_running_jobs=0) as world:
         world.submit("p", shell("a"), cancel="Now")
         assert await world.until_final() == {"p": "CANCELLED"}
         assert world.jobs("p") == []
 
 
-async def test_cancel_of_one_job() -> None:
+async def test_row_20_cancel_of_one_job() -> None:
     async with running() as world:
         world.submit("p", shell("a", seconds=600), shell("b", seconds=5), shell("later", "t"))
         await until_running(world, "p", "a", "b")
@@ -54,7 +54,7 @@ async def test_cancel_of_one_job() -> None:
         assert world.states("p") == {"a": "CANCELLED", "b": "DONE"}
 
 
-async def test_cancel_beats_a_pending_retry() -> None:
+async def test_row_20_cancel_beats_a_pending_retry() -> None:
     async with running(retry_backoff=300.0) as world:
         world.submit("p", shell("a", exit_code=1, retryAttempt=5))
         await world.cluster.admin.wait_for(
@@ -93,7 +93,7 @@ async def test_the_pipelines_own_timeout() -> None:
         assert world.states("p") == {"a": "CANCELLED"}
 
 
-async def test_deleting_a_pipeline_removes_all_it_owns_and_frees_the_slot() -> None:
+async def test_row_21_deleting_a_pipeline_removes_all_it_owns_and_frees_the_slot() -> None:
     async with running(max_running_jobs=1) as world:
         world.submit("p", shell("a", seconds=600))
         await until_running(world, "p", "a")
