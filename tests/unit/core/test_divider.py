@@ -122,3 +122,9 @@ def test_a_stage_gets_its_own_jobs_in_their_order(place: int, names: list[str]) 
     jobs = (job_spec("a", "x"), job_spec("b", "y"), job_spec("c", "x"))
     made = drafts(pipeline({"stages": ("x", "y", "empty"), "jobs": jobs}), place)
     assert [one["spec"]["name"] for one in made] == names
+
+
+def test_jobs_that_a_run_has_kept_are_not_made_again() -> None:
+    jobs = (job_spec("a", "x"), job_spec("b", "x"), job_spec("c", "x"))
+    made = drafts(pipeline({"stages": ("x",), "jobs": jobs}), 0, {"a", "c"})
+    assert [(one["spec"]["name"], one["spec"]["index"]) for one in made] == [("b", 1)]

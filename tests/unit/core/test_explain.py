@@ -5,7 +5,7 @@ from typing import Any
 from task_pipeline.api.reasons import Reason
 from task_pipeline.api.states import State
 from task_pipeline.core.explain import Place, Snapshot, what_runs_next
-from task_pipeline.core.records import PipelineStatus
+from task_pipeline.core.records import Kept, PipelineStatus
 from tests import make
 
 
@@ -102,3 +102,19 @@ def test_clients_come_first_in_the_order() -> None:
     assert names(places) == ["b/None", "a/None", "c/None"]
     gone = places[2]
     assert (gone.reason, gone.message) == (Reason.CLIENT_SUSPENDED, "there is no valid PipelineClient gone any more")
+
+
+def test_a_rerun_waits_with_the_jobs_that_it_has_not_kept_and_since_it_was_asked_for() -> None:
+    status = accepted(30, run=2, kept=Kept(since=1, jobs=(1, 0)))
+    again = make.pipeline("p", ["a", "b", "c", make.job_spec("later", "t")], status=status)
+    done = make.job("a", state=State.DONE, pipeline_uid=again.uid)
+    (place,) = explain(again, done, limit=0)
+    assert (place.job, place.jobs, place.since) == (None, 2, make.moment(30))
+
+
+def test_a_rerun_whose_first_stages_are_done_stands_at_the_first_that_is_not() -> None:
+    again = make.pipeline(
+        "p", ["a", make.job_spec("b", "t")], status=accepted(30, run=2, kept=Kept(since=1, jobs=(1, 0)))
+    )
+    (place,) = explain(again, limit=0)
+    assert (place.jobs, place.key["stageIndex"]) == (1, 1)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from task_pipeline.api.states import State
-from task_pipeline.core.records import JobRecord
+from task_pipeline.core.records import JobRecord, Kept
 from task_pipeline.core.rollup import StageTally, Tally, tally_of
 from task_pipeline.core.stages import Barrier, judge, not_created, stage_status
 from tests import make
@@ -152,3 +152,49 @@ def test_the_five_counts_always_add_up(
     counts = (told.waiting, told.running, told.done, told.failed, told.cancelled)
     assert sum(counts) == told.total >= total
     assert min(counts) >= 0
+
+
+KEPT = Kept(since=1, jobs=(1, 2))
+
+
+def rerun(*own: JobRecord, earlier: list[JobRecord]) -> Tally:
+    """The counts of a second run that took over one job of the first stage and two of the second."""
+    return tally_of(own).with_kept([tally_of(earlier)], KEPT)
+
+
+EARLIER = [*stage(0, DONE, ERROR), *stage(1, DONE, DONE)]
+
+
+@pytest.mark.parametrize(
+    ("divided", "own", "earlier", "expected"),
+    [
+        pytest.param(-1, [], EARLIER, Barrier(0, divide=0), id="the rest of the first stage is created"),
+        pytest.param(0, stage(0, RUNNING), EARLIER, Barrier(0), id="it runs"),
+        pytest.param(0, stage(0, DONE), EARLIER, Barrier(2, divide=2), id="a stage that is done is passed"),
+        pytest.param(
+            0, stage(0, RUNNING), EARLIER[1:], Barrier(0, broken=0, failed=True, deleted=1), id="one was deleted"
+        ),
+        pytest.param(
+            0, stage(0, DONE), EARLIER[:3], Barrier(3, broken=1, failed=True, deleted=1), id="one of a later stage was"
+        ),
+        pytest.param(-1, [], [], Barrier(3, broken=0, failed=True, deleted=1), id="all were"),
+    ],
+)
+def test_jobs_of_earlier_runs_count_and_are_missed_when_they_are_gone(
+    divided: int, own: list[JobRecord], earlier: list[JobRecord], expected: Barrier
+) -> None:
+    assert judge([2, 2, 1], divided, rerun(*own, earlier=earlier)) == expected
+
+
+def test_a_stage_of_which_only_kept_jobs_are_done_has_not_begun() -> None:
+    waiting = rerun(*stage(0, READY), earlier=EARLIER).stage(0)
+    told = stage_status("s", 2, waiting, created=True, over=False, reached=False)
+    assert (told.state, told.done, told.waiting, told.total) == (READY, 1, 1, 2)
+    running = rerun(*stage(0, RUNNING), earlier=EARLIER).stage(0)
+    assert stage_status("s", 2, running, created=True, over=False, reached=False).state is RUNNING
+
+
+def test_a_run_is_untouched_until_a_job_of_its_own_exists() -> None:
+    assert rerun(earlier=EARLIER).untouched
+    assert not rerun(*stage(0, READY), earlier=EARLIER).untouched
+    assert not rerun(*stage(0, RUNNING, start_time=make.at(0)), earlier=EARLIER).untouched
