@@ -1,4 +1,4 @@
-"""Timeouts and cancels of every kind on the real API server: B029, B031, B034, B035, B100, and a held Kubernetes Job."""
+"""Timeouts and cancels of every kind on the real API server: B029, B031, B034, B035, B100, a held Kubernetes Job."""
 
 import time
 from collections.abc import Callable
