@@ -85,6 +85,8 @@ class Spy:
 
     def _pod(self, change: Change) -> None:
         job_hash = change.object["metadata"].get("labels", {}).get(LABEL_JOB_HASH)
+        if job_hash is None:  # no launch of ours
+            return
         if change.type is ChangeType.ADDED:
             name = self._name_of[job_hash]
             self.launches.append(name)

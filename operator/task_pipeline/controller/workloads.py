@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 UNWATCHED_SECONDS = 5.0  # between two look-ups of a workload that lost the label by which it is watched
 _CONTROLLER_UID = "batch.kubernetes.io/controller-uid"  # label of a Job's pods, which outlasts their owner reference
+_SECONDS = len("2026-01-31T23:59:59")
 _LEFT = Observation(Phase.STARTING, Reason.LOST, LOST, charged=False, permanent=True)
 
 
@@ -175,7 +176,7 @@ class Workloads:
         if seen.reason is not Reason.PROGRESS_DEADLINE_EXCEEDED or began is None:
             return seen
         over = after(began, view.spec.progress_deadline_seconds)
-        if (seen.completion_time or began)[:19] >= began[:19] or over is None or over <= self._now():
+        if _is_after(seen.completion_time, began) or over is None or over <= self._now():
             return seen
         self._work.add_after(Key(Of.JOB, job.uid), (over - self._now()).total_seconds())
         return Observation(Phase.RUNNING, message=f"no progress yet; before this rollout: {seen.message}")
@@ -207,6 +208,11 @@ def _deletion(view: WorkloadView, pods: Sequence[PodView]) -> str | None:
     if own is None and (not failing or not alive or any(pod.metadata.deletion_timestamp is None for pod in alive)):
         return None
     return _latest([own, *(pod.metadata.deletion_timestamp for pod in pods)])
+
+
+def _is_after(moment: str | None, start: str) -> bool:
+    """Whether `moment`, in whole seconds, is after `start`; both are UTC. What is not known is."""
+    return moment is None or moment[:_SECONDS] > start[:_SECONDS]
 
 
 def _latest(moments: Iterable[str | None]) -> str | None:
