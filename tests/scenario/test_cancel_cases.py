@@ -43,7 +43,10 @@ async def test_b033_a_pipeline_is_not_cancelled_before_the_deletions_that_were_r
         refused = world.cluster.fault(on("delete", resource), before=REFUSALS[refusal], times=3)
         world.edit("c1", cancel="Now")
         await world.cluster.admin.wait_for(lambda: refused.hits > 0, 5)
-        assert world.pipeline("c1")["state"] == "IN PROGRESS"
+        await asyncio.sleep(0.05)
+        told = world.pipeline("c1")
+        assert (told["state"], told["reason"]) == ("IN PROGRESS", "Stopping")
+        assert told["message"] == "the Pipeline was cancelled (Now)"
         assert await world.until_final("c1", seconds=60) == {"c1": "CANCELLED"}
         assert refused.spent
         assert not world.cluster.admin.list(resource)

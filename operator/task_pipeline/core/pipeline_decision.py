@@ -169,8 +169,12 @@ def _outcome(facts: PipelineFacts, barrier: Barrier, closing: Closing | None) ->
     assert spec is not None
     state, reason = outcome(ending_of(spec.stage_totals, facts.divided, tally, barrier, closing))
     match reason:
-        case Reason.USER_CANCELLED | Reason.DEADLINE_EXCEEDED:
-            message = closing.message if closing is not None else "jobs were cancelled"
+        case Reason.USER_CANCELLED | Reason.DEADLINE_EXCEEDED if closing is not None and closing.reason is reason:
+            message = closing.message
+        case Reason.USER_CANCELLED:
+            message = "jobs were cancelled"
+        case Reason.DEADLINE_EXCEEDED:
+            message = "the Pipeline's timeout ended jobs"
         case Reason.JOB_DELETED:
             message = f"{barrier.deleted} PipelineJobs were deleted by hand"
         case Reason.JOB_FAILED:

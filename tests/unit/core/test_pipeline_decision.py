@@ -244,6 +244,11 @@ class TestCancel:
         status = ended(make.job(state=CANCELLED, reason="UserCancelled"), of=make.pipeline())
         assert status.message == "jobs were cancelled"
 
+    def test_of_one_job_before_the_deadline_is_told_as_what_it_is(self) -> None:
+        cancelled = make.job(state=CANCELLED, reason="UserCancelled")
+        status = ended(cancelled, of=make.pipeline(timeout=60), seconds=70)
+        assert (told(status), status.message) == ((CANCELLED, "UserCancelled"), "jobs were cancelled")
+
 
 class TestSuspended:
     def test_nothing_is_divided(self) -> None:
@@ -295,6 +300,7 @@ class TestDeadline:
         longer = replace(self.PIPELINE, spec=make.pipeline(jobs=TWO, timeout=9999).spec)
         status = ended(make.job(state=CANCELLED, reason="DeadlineExceeded"), of=longer, seconds=70)
         assert told(status) == (ERROR, "DeadlineExceeded")
+        assert status.message == "the Pipeline's timeout ended jobs"
 
     @pytest.mark.parametrize("timeout", [1, 100_000_000_000])
     def test_far_ones(self, timeout: int) -> None:
