@@ -40,10 +40,10 @@ async def test_b033_a_pipeline_is_not_cancelled_before_the_deletions_that_were_r
         world.submit("c1", KINDS[kind]("a"), KINDS[kind]("b"))
         resource = PODS if kind == "Shell" else KUBERNETES_JOBS
         await world.cluster.admin.wait_for(lambda: set(world.states("c1").values()) == {"IN PROGRESS"}, 10)
-        refused = world.cluster.fault(on("delete", resource), before=REFUSALS[refusal], times=3)
+        refused = world.cluster.fault(on("delete", resource), before=REFUSALS[refusal], times=14)
         world.edit("c1", cancel="Now")
         await world.cluster.admin.wait_for(lambda: refused.hits > 0, 5)
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
         told = world.pipeline("c1")
         assert (told["state"], told["reason"]) == ("IN PROGRESS", "Stopping")
         assert told["message"] == "the Pipeline was cancelled (Now)"
