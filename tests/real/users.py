@@ -42,7 +42,8 @@ def rule(verbs: str, group: str, resources: str, *names: str) -> Rule:
 # All that the operator does in a namespace, its own included.
 OPERATOR_RULES = (
     rule("create,delete,get,list,patch,watch", GROUP, "pipelinejobs"),
-    rule("get,list,watch", GROUP, "pipelines,pipelineclients"),
+    rule("delete,get,list,watch", GROUP, "pipelines"),
+    rule("get,list,watch", GROUP, "pipelineclients"),
     rule("patch", GROUP, "pipelines/status,pipelinejobs/status,pipelineclients/status"),
     rule("create", "events.k8s.io", "events"),
     *(
