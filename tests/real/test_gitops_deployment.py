@@ -46,6 +46,7 @@ def test_row26_two_managers_of_one_field_end_the_job_with_conflict(kubectl: Kube
     status = job_named(kubectl, "roll")["status"]
     assert (status["state"], status["reason"]) == ("ERROR", "Conflict")
     assert TOOL in status["message"]
+    assert "task-pipeline" in status["message"]
     assert "image" in status["message"]
     assert image_of(kubectl) == "nginx:1.26"
 
