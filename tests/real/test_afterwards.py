@@ -1,4 +1,4 @@
-"""What happens to a Pipeline after its end, on a real API server: another run, clean-up, deletion, the same name again."""
+"""What happens to a Pipeline after its end, on a real API server: another run, clean-up, deletion, the name again."""
 
 import json
 from typing import Any

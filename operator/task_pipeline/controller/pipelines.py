@@ -9,6 +9,7 @@ from typing import NamedTuple
 from task_pipeline.api.faults import FieldError, InvalidObject
 from task_pipeline.api.reasons import Reason
 from task_pipeline.controller import revision
+from task_pipeline.controller.executor import ForeignJob
 from task_pipeline.controller.jobs import Tools
 from task_pipeline.controller.workqueue import Key, Of
 from task_pipeline.core.clients import refusal
@@ -166,7 +167,9 @@ class PipelineReconciler:
             fits = tools.scheduler.ask(pipeline)
             return replace(facts, fits=fits, wait=facts.wait if fits else self._wait_outside(pipeline))
         tools.scheduler.leave(pipeline.uid)
-        return replace(facts, wait=self._wait_inside(pipeline, tally) if pause is None else pause.wait)
+        if pause is None:
+            return replace(facts, wait=self._wait_inside(pipeline, tally))
+        return replace(facts, wait=pause.wait, hindrance=pause.wait.message or "")
 
     def _wait_outside(self, pipeline: PipelineRecord) -> Wait:
         """Why a Pipeline that is not divided waits: what it told already, until it may tell something else."""
@@ -214,11 +217,13 @@ class PipelineReconciler:
         except BaseException as error:
             if not self._will_pass(pipeline.uid, error):
                 self._tools.scheduler.unexpect(pipeline.uid)
-            if not isinstance(error, Forbidden):
+            said = _lasting(error)
+            if said is None:
                 raise
-            log.warning("pipeline %s/%s: %s", pipeline.namespace, pipeline.name, error.message)
-            reason = Reason.QUOTA_EXCEEDED if error.is_quota else Reason.QUEUED
-            wait = Wait(reason, shortened(f"PipelineJobs cannot be created: {error.message}", STATUS_LENGTH))
+            log.warning("pipeline %s/%s: %s", pipeline.namespace, pipeline.name, said)
+            over_quota = isinstance(error, Forbidden) and error.is_quota
+            reason = Reason.QUOTA_EXCEEDED if over_quota else Reason.QUEUED
+            wait = Wait(reason, shortened(f"PipelineJobs cannot be created: {said}", STATUS_LENGTH))
             self._pauses[pipeline.uid] = _Pause(self._tools.work.clock() + NAMESPACE_PAUSE, wait)
             return
         revised = self._tools.arrivals.is_undone(pipeline)
@@ -272,6 +277,13 @@ class PipelineReconciler:
         self._tools.scheduler.pipeline_gone(uid)
         self._tools.arrivals.forget(uid)
         self._tools.work.forget(Key(Of.PIPELINE, uid))
+
+
+def _lasting(error: BaseException) -> str | None:
+    """What was said against the creation of PipelineJobs, unless it will pass by itself in a moment."""
+    if isinstance(error, ForeignJob):
+        return str(error)
+    return error.message if isinstance(error, ApiError) and not is_transient(error) else None
 
 
 def _told(pipeline: PipelineRecord) -> Wait | None:

@@ -47,7 +47,7 @@ class PipelineFacts:
     queue has room for its first stage; `wait`: why it waits, while it is READY; `accepted`: its acceptedTime, given by
     the caller when the status has none yet; `divided`: the last stage whose PipelineJobs have all been created (-1:
     none), which the status may not say yet; `jobs`: it has PipelineJobs, of whichever run; `ttl`: the seconds after the
-    end in which a Pipeline that names none is cleaned up.
+    end in which a Pipeline that names none is cleaned up; `hindrance`: why the next stage cannot be divided now.
     """
 
     pipeline: PipelineRecord
@@ -60,6 +60,7 @@ class PipelineFacts:
     divided: int
     jobs: bool = False
     ttl: float = inf
+    hindrance: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,7 @@ def _verdict(facts: PipelineFacts, barrier: Barrier, closing: Closing | None, di
     if spec.suspend:
         return _Verdict(state, Reason.SUSPENDED, "spec.suspend is true: nothing more is started")
     if started:
-        return _Verdict(state, Reason.STAGE_RUNNING, "")
+        return _Verdict(state, Reason.STAGE_RUNNING, facts.hindrance)
     return _Verdict(state, facts.wait.reason, facts.wait.message or "")
 
 

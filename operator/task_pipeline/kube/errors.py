@@ -6,6 +6,8 @@ been carried out, so only a repeatable request may follow it.
 
 from typing import Any
 
+LONGEST_RETRY_AFTER = 60.0  # seconds: whoever asks for more is asked again
+
 
 class KubeError(Exception):
     """Base of every error of this package."""
@@ -105,7 +107,7 @@ def from_status(status: int, body: Any, retry_after: str | None = None) -> ApiEr
     kind = _BY_STATUS.get(status, ServerError if status >= 500 else ApiError)
     if reason == "AlreadyExists":
         kind = AlreadyExists
-    seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
+    seconds = min(LONGEST_RETRY_AFTER, float(retry_after)) if retry_after and retry_after.isdigit() else None
     return kind(status, reason, message, seconds)
 
 
