@@ -119,9 +119,10 @@ async def test_nothing_is_remembered_of_what_is_gone() -> None:
         world.cluster.admin.delete(PIPELINE_JOBS, world.jobs("p")[0]["metadata"]["name"])
         await asyncio.sleep(30)
         assert world.runtime is not None
-        reconciler = getattr(world.runtime._reconcile[Of.JOB], "__self__")  # noqa: B009 (a bound method's own)
-        assert not reconciler._gone
-        assert not reconciler._live
+        workloads = getattr(world.runtime._reconcile[Of.JOB], "__self__")._workloads  # noqa: B009 (a bound method's own)
+        assert not workloads._gone
+        assert not workloads._live
+        assert not workloads._below
 
 
 async def test_an_answer_that_is_no_json_does_not_end_a_watch() -> None:
