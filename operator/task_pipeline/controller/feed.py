@@ -6,10 +6,11 @@ keys into the work queue. Nothing is decided here.
 
 import logging
 from collections.abc import Callable
+from datetime import datetime
 from typing import Generic, TypeVar
 
 from task_pipeline.api.group import ANNOTATION_ATTEMPT, LABEL_JOB_HASH
-from task_pipeline.api.objects import PodView, WorkloadView
+from task_pipeline.api.objects import WorkloadView
 from task_pipeline.cache.convert import (
     PipelineClientView,
     PipelineView,
@@ -22,6 +23,7 @@ from task_pipeline.controller.scheduler import Scheduler
 from task_pipeline.controller.workqueue import Key, Of, Urgency, WorkQueue
 from task_pipeline.core.clients import grounds
 from task_pipeline.core.records import ClientRecord, JobRecord, PipelineJobView, PipelineRecord
+from task_pipeline.core.remnants import remains
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +33,12 @@ W = TypeVar("W", bound=WorkloadView)
 class Feed:
     """Joins Store, scheduler and work queue. The nested sinks are what informers and kopf deliver to."""
 
-    def __init__(self, store: Store, scheduler: Scheduler, work: WorkQueue) -> None:
+    def __init__(self, store: Store, scheduler: Scheduler, work: WorkQueue, now: Callable[[], datetime]) -> None:
         self._store = store
         self._scheduler = scheduler
         self._work = work
-        self._lingering: set[str] = set()  # hashes of PipelineJobs that are gone while a pod of theirs runs on
+        self._now = now
+        self._lingering: dict[str, str] = {}  # hash -> UID of PipelineJobs that are gone while their workload runs on
         self.stage_over: Callable[[str], None] = lambda pipeline_uid: None
         """Called when no job of a stage is unfinished any more, before the slot goes to another."""
 
@@ -79,7 +82,7 @@ class Feed:
         record = self._store.drop_job(uid)
         if record is None:
             return
-        self._lingering.add(record.hash)
+        self._lingering[record.hash] = uid
         self._free_if_over(record.hash)
         self._work.add(Key(Of.JOB, uid))
         self._work.add(Key(Of.PIPELINE, record.pipeline_uid))
@@ -123,14 +126,22 @@ class Feed:
                 self._scheduler.client_changed(name)
                 self._wake_invalid(name)
 
+    def remnant(self, uid: str) -> None:
+        """Look again at what a PipelineJob that does not exist any more has left behind."""
+        for job_hash in [job_hash for job_hash, of in self._lingering.items() if of == uid]:
+            self._free_if_over(job_hash)
+
     def _free_if_over(self, job_hash: str) -> None:
-        """A job that does not exist any more keeps its slot as long as a pod of it runs."""
-        if job_hash not in self._lingering:
+        """A job that does not exist any more keeps its slot as long as a workload of it runs, or may."""
+        uid = self._lingering.get(job_hash)
+        if uid is None:
             return
-        pods = (view for view in self._store.workloads_of(job_hash) if isinstance(view, PodView))
-        if not any(pod.status.phase in ("Pending", "Running") for pod in pods):
-            self._lingering.discard(job_hash)
+        running, again = remains(self._store.workloads_of(job_hash), self._now())
+        if not running:
+            del self._lingering[job_hash]
             self._scheduler.job_gone(job_hash)
+        elif again is not None:
+            self._work.add_after(Key(Of.JOB, uid), (again - self._now()).total_seconds())
 
     def wake_jobs(self, pipeline_uid: str) -> None:
         """The jobs of a Pipeline have to look at themselves."""

@@ -66,6 +66,7 @@ class JobReconciler:
             self._orphaned_at.pop(uid, None)
             self._workloads.forget(uid)
             tools.launcher.forget(uid)
+            tools.feed.remnant(uid)
             return
         decision = decide_job(self._facts(job), tools.now())
         if decision.status is not None and await self._workloads.look_closer(job, decision.status):

@@ -59,7 +59,7 @@ class Runtime:
         arrivals = Arrivals(self.store, now)
         self._settings = settings
         self.scheduler = Scheduler(self.store, self.work, settings, arrivals.accepted, now)
-        feed = Feed(self.store, self.scheduler, self.work)
+        feed = Feed(self.store, self.scheduler, self.work, now)
         self.events = EventWriter(cluster, now, self.work.clock)
         executor = Executor(cluster, self.store, feed, self.events.tell)
         backend = KubeBackend(cluster)
