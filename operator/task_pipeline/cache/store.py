@@ -15,7 +15,7 @@ from task_pipeline.core.rerun import kept_names
 from task_pipeline.core.rollup import Tally
 
 REMEMBERED_DELETIONS = 10_000
-REMEMBERED_PODS = 10  # of each Kubernetes Job
+REMEMBERED_PODS = 10  # of each attempt
 
 
 class Store:
@@ -30,7 +30,7 @@ class Store:
         self._tallies: dict[tuple[str, int], Tally] = {}
         self._workloads: dict[str, dict[str, WorkloadView]] = {}
         self._hash_of_workload: dict[str, str] = {}
-        self._ended: dict[str, deque[PodView]] = {}  # by UID of their Kubernetes Job: pods that are gone
+        self._ended: dict[str, deque[PodView]] = {}  # by UID of the attempt's workload: pods that are gone
         self._deleted: OrderedDict[str, None] = OrderedDict()
 
     def put_pipeline(self, record: PipelineRecord) -> bool:
@@ -56,6 +56,8 @@ class Store:
             return False
         if known is not None:
             self._count(known, -1)
+            if record.final or known.status.workload != record.status.workload:
+                self._forget_ended(known)
         else:
             self._jobs_of.setdefault(record.pipeline_uid, set()).add(record.uid)
             self._job_by_hash[record.hash] = record.uid
@@ -70,6 +72,7 @@ class Store:
         if record is None:
             return None
         self._count(record, -1)
+        self._forget_ended(record)
         if self._job_by_hash.get(record.hash) == uid:
             del self._job_by_hash[record.hash]
         siblings = self._jobs_of.get(record.pipeline_uid, set())
@@ -124,18 +127,21 @@ class Store:
     def drop_workload(self, uid: str) -> str | None:
         """Forget a workload that does not exist any more; returns the hash of its job.
 
-        A pod below a Kubernetes Job is remembered as long as the Job is: it may be why the Job fails in a moment.
+        What the pods of a job's current attempt looked like is remembered until its end is written: it says why.
         """
         self._bury(uid)
         view, job_hash = self.workload_of_uid(uid), self._hash_of_workload.get(uid)
-        self._ended.pop(uid, None)
         if view is None or job_hash is None:
             return None
         self._take_out(uid)
-        owner = self._workloads.get(job_hash, {}).get(view.metadata.controller_uid or "")
-        if isinstance(view, PodView) and isinstance(owner, KubernetesJobView) and not owner.spec.suspend:
-            self._ended.setdefault(owner.metadata.uid, deque(maxlen=REMEMBERED_PODS)).append(_as_ended(view))
+        if isinstance(view, PodView):
+            self._remember(view, job_hash)
         return job_hash
+
+    def last_seen(self, uid: str) -> PodView | None:
+        """A pod that is gone, and was the workload of a job's current attempt: as it was last seen, and ended."""
+        found = self._ended.get(uid)
+        return found[-1] if found else None
 
     def hash_of_workload(self, uid: str) -> str | None:
         """The hash of the job that a workload belongs to: of a Deployment, the one that applied it last."""
@@ -179,6 +185,22 @@ class Store:
         del group[uid]
         if not group:
             del self._workloads[job_hash]
+
+    def _remember(self, pod: PodView, job_hash: str) -> None:
+        job = self.job_by_hash(job_hash)
+        current = job.status.workload if job is not None and not job.final else None
+        if current is None or current.uid not in (pod.metadata.uid, pod.metadata.controller_uid):
+            return
+        owner = self.workload_of_uid(current.uid)
+        if (
+            isinstance(owner, KubernetesJobView) and owner.spec.suspend
+        ):  # its pods are taken away, and count for nothing
+            return
+        self._ended.setdefault(current.uid, deque(maxlen=REMEMBERED_PODS)).append(_as_ended(pod))
+
+    def _forget_ended(self, job: JobRecord) -> None:
+        if job.status.workload is not None:
+            self._ended.pop(job.status.workload.uid, None)
 
     def _count(self, job: JobRecord, step: int) -> None:
         self._tallies.setdefault((job.pipeline_uid, job.spec.run), Tally()).count(job, step)

@@ -1,9 +1,10 @@
 """What is seen of the workload of a job's current attempt, and how it is stopped.
 
-Rule: what the watches have told is believed; that something is gone is believed only after a live look. A Kubernetes
-Job is judged together with its pods: it is being deleted until the last of them has ended, and when somebody has
-removed only the Job, its pods are what is left to stop. The pods of a Deployment are not watched, for their template
-is the user's: they are asked for once, when a rollout is slow or has failed.
+Rule: what the watches have told is believed; that something is gone is believed only after a live look, and then it is
+told by how it was last seen, for a pod that is taken away says why in its last moment. A Kubernetes Job is judged with
+its pods: it is being deleted until the last of them has ended, and when somebody has removed only the Job, its pods are
+what is left to stop. The pods of a Deployment are not watched, for their template is the user's: they are asked for
+once, when a rollout is slow or has failed.
 """
 
 import logging
@@ -79,7 +80,9 @@ class Workloads:
             left = self._left(job, reference) if gone else []
             if left:
                 return WorkloadFacts(_LEFT, deletion=_latest(pod.metadata.deletion_timestamp for pod in left))
-            return WorkloadFacts(gone=gone, stoppable=stoppable)
+            last = self._store.last_seen(reference.uid) if gone and BY_KIND[reference.kind] is PODS else None
+            end = None if last is None else self._observe(job, last, ())
+            return WorkloadFacts(end, gone=gone, stoppable=stoppable)
         pods = self._store.pods_below(job.hash, view.metadata.uid)
         return WorkloadFacts(self._observe(job, view, pods), deletion=_deletion(view, pods), stoppable=stoppable)
 

@@ -45,7 +45,7 @@ def explain_taken(pod: PodView, ended: Terminated | None) -> Taken | None:
         return reason, disruption_text(pod), False
     if pod.metadata.deletion_timestamp is not None:
         code = f", {exit_text(ended.exit_code)}" if ended is not None else ""
-        return Reason.LOST, f"the pod was deleted by someone else while it ran{code}", False
+        return Reason.LOST, f"the pod was deleted by someone else{code}", False
     return None
 
 
