@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import lupa
 import pytest
 import yaml
 
@@ -49,7 +50,6 @@ def test_the_rule_of_the_tests_knows_every_row_of_the_table_of_conditions(name: 
 
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_the_health_check_for_argo_cd_says_the_same(name: str) -> None:
-    lupa = pytest.importorskip("lupa")
     (script,) = (block["data"][CHECK] for block in BLOCKS if "data" in block)
     lua = lupa.LuaRuntime(unpack_returned_tuples=True)
     check = lua.eval("function(obj) " + script + " end")
