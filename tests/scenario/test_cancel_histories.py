@@ -17,7 +17,7 @@ from task_pipeline.kube.errors import NotFound, Unreachable
 from tests.fakes import on
 from tests.fakes.fates import Fate
 from tests.scenario.laws import Laws
-from tests.scenario.test_cancel_matrix import nothing_is_left
+from tests.scenario.test_cancel_matrix import k8s_job, nothing_is_left
 from tests.scenario.world import FINAL, World, running, shell
 
 pytestmark = [pytest.mark.looptime]
@@ -107,7 +107,7 @@ async def live_through(history: list[Event], slots: int) -> None:
         silent = any(name.startswith("freeze") for name, _ in history)
         laws = Laws(world.cluster, seen_after=500.0 if silent else 1.0)
         world.cluster.kubelet.fate = lambda _: Fate(seconds=40, stop_seconds=STOP_SECONDS)
-        world.submit("p", shell("a", retryAttempt=1), shell("b", timeout=30, allowFailure=True), shell("c", "t"))
+        world.submit("p", shell("a", retryAttempt=1), k8s_job("b", timeout=30, retryAttempt=1), shell("c", "t"))
         for event in history:
             await happen(world, event)
         world.cluster.freeze_watches(frozen=False)
