@@ -106,3 +106,16 @@ def test_semantics_21_a_running_pipeline_is_deleted_while_no_operator_runs(
     operator.stop()
     kubectl.ok("delete", "tpl", "p", "--timeout=10s")
     wait_for(lambda: not jobs_of(kubectl) and not pods_of(kubectl), "nothing of it", GARBAGE_SECONDS)
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["an operator runs", "no operator runs"])
+def test_b065_a_namespace_with_a_running_pipeline_goes_away(
+    kubectl: Kubectl, operator: OperatorProcess, running: bool
+) -> None:
+    spec = {"stages": ["s", "t"], "jobs": [shell("a", seconds=600), shell("b", "t")]}
+    kubectl.ok("create", "-f", "-", stdin=manifest("Pipeline", "p", spec))
+    wait_for(lambda: pods_of(kubectl), "a pod", 20)
+    if not running:
+        operator.stop()
+    kubectl.ok("delete", "namespace", kubectl.namespace, f"--timeout={GARBAGE_SECONDS:.0f}s")
+    kubectl.ok("create", "namespace", kubectl.namespace)
