@@ -1,0 +1,1 @@
+"""Who calls, and what that caller may do: credentials, tokens, service accounts, limits and the audit log."""
