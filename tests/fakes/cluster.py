@@ -28,6 +28,7 @@ from tests.fakes.patches import edit_of
 from tests.fakes.quota import Quotas
 from tests.fakes.refusals import no_such_path
 from tests.fakes.registry import OPERATOR, Registry, Target
+from tests.fakes.reviews import Reviews
 from tests.fakes.store import Object, Store, copied
 from tests.fakes.timers import Timers
 from tests.fakes.watch import Watches, WatchSettings
@@ -69,6 +70,7 @@ class FakeCluster:
         self.jobs = BatchJobs(self.registry, self.timers, self.now)
         self.deployments = Deployments(self.registry, self.timers, self.now)
         self.garbage = GarbageCollector(self.registry, self.timers)
+        self.reviews = Reviews()
         self.admin = Admin(self.registry, self.timers)
         self._pages = Pages(self.store)
         self._count = 0
@@ -78,6 +80,10 @@ class FakeCluster:
     async def create(self, resource: Resource, namespace: str | None, body: Body) -> ObjectMeta:
         request = self._request("create", resource, namespace, body.get("metadata", {}).get("name"), body)
         return _meta(await self._carry_out(request, lambda: self.registry.create(resource, namespace, request.body)))
+
+    async def post(self, resource: Resource, namespace: str | None, body: Body) -> bytes:
+        request = self._request("post", resource, namespace, None, body)
+        return orjson.dumps(await self._carry_out(request, lambda: self.reviews.answer(resource, request.body)))
 
     async def patch_status(self, resource: Resource, namespace: str | None, name: str, body: Body) -> ObjectMeta:
         request = self._request("patch_status", resource, namespace, name, body)

@@ -20,6 +20,7 @@ from task_pipeline.api.resources import (
     NAMESPACES,
     PODS,
     REPLICA_SETS,
+    SECRETS,
     Resource,
 )
 from tests.fakes import builtin, refusals, schema
@@ -29,7 +30,7 @@ from tests.fakes.store import Change, ChangeType, Object, Store, copied
 
 OPERATOR = "task-pipeline-operator"
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
-_WITHOUT_GENERATION = frozenset({CONFIG_MAPS, EVENTS, NAMESPACES})
+_WITHOUT_GENERATION = frozenset({CONFIG_MAPS, EVENTS, NAMESPACES, SECRETS})
 _WITH_STATUS = frozenset({PODS, KUBERNETES_JOBS, DEPLOYMENTS, REPLICA_SETS, NAMESPACES, CRDS})
 _CLUSTER_WIDE = frozenset({NAMESPACES, CRDS})
 

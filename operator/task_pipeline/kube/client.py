@@ -72,6 +72,9 @@ class HttpCluster:
         raw = await self._send("POST", resource.path(namespace), _WRITE, body)
         return _decode_reply(raw).metadata
 
+    async def post(self, resource: Resource, namespace: str | None, body: Body) -> bytes:
+        return await self._send("POST", resource.path(namespace), {"Content-Type": "application/json", **_JSON}, body)
+
     async def patch_status(self, resource: Resource, namespace: str | None, name: str, body: Body) -> ObjectMeta:
         raw = await self._send("PATCH", resource.path(namespace, name, "status"), _MERGE, body)
         return _decode_reply(raw).metadata

@@ -21,6 +21,9 @@ class Cluster(Protocol):
     async def create(self, resource: Resource, namespace: str | None, body: Body) -> ObjectMeta:
         """POST `body`. `AlreadyExists` when the name is taken."""
 
+    async def post(self, resource: Resource, namespace: str | None, body: Body) -> bytes:
+        """POST `body` and return the whole answer: for reviews, which the server answers and does not store."""
+
     async def patch_status(self, resource: Resource, namespace: str | None, name: str, body: Body) -> ObjectMeta:
         """Merge-patch the status subresource. With `metadata.resourceVersion` in `body`, `Conflict` if it is stale."""
 
