@@ -23,7 +23,7 @@ from tests.fakes.deployments import Deployments
 from tests.fakes.faults import Fault, Journal, Predicate, Problem, Request, problem
 from tests.fakes.garbage import GarbageCollector
 from tests.fakes.kubelet import Kubelet
-from tests.fakes.paging import Pages, document
+from tests.fakes.paging import Choice, Pages, document
 from tests.fakes.patches import edit_of
 from tests.fakes.quota import Quotas
 from tests.fakes.refusals import no_such_path
@@ -144,6 +144,7 @@ class FakeCluster:
         namespace: str | None,
         *,
         selector: str | None = None,
+        fields: str | None = None,
         limit: int = 500,
         continue_token: str | None = None,
         metadata_only: bool = False,
@@ -151,7 +152,8 @@ class FakeCluster:
         request = self._request("list", resource, namespace, None)
 
         def act() -> bytes:
-            metadata, things = self._pages.page(resource, namespace, selector, limit, continue_token)
+            chosen = Choice(selector, fields)
+            metadata, things = self._pages.page(resource, namespace, chosen, limit, continue_token)
             return document(resource, metadata, things, metadata_only)
 
         return await self._carry_out(request, act)

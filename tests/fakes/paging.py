@@ -4,17 +4,24 @@ Rule: the first page fixes the revision; a continue token stands for the rest of
 meanwhile, until the history is compacted.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from task_pipeline.api.group import GROUP
 from task_pipeline.api.resources import Resource
 from tests.fakes.refusals import expired
-from tests.fakes.selectors import matcher
+from tests.fakes.selectors import field_matcher, matcher
 from tests.fakes.store import Object, Store
 
 _METADATA = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
+
+
+class Choice(NamedTuple):
+    """What of a collection is asked for: a label selector and a field selector."""
+
+    labels: str | None = None
+    fields: str | None = None
 
 
 class Pages:
@@ -30,13 +37,16 @@ class Pages:
         self._rests.clear()
 
     def page(
-        self, resource: Resource, namespace: str | None, selector: str | None, limit: int, token: str | None
+        self, resource: Resource, namespace: str | None, choice: Choice, limit: int, token: str | None
     ) -> tuple[dict[str, Any], list[Object]]:
         """The list's metadata and the objects of one page; raises Gone for a token that is not good any more."""
         if token is None:
-            matches, revision = matcher(selector), self._store.revision
+            matches, suits = matcher(choice.labels), field_matcher(resource, choice.fields)
+            revision = self._store.revision
             things = [
-                one for one in self._store.items(resource, namespace) if matches(one["metadata"].get("labels", {}))
+                one
+                for one in self._store.items(resource, namespace)
+                if matches(one["metadata"].get("labels", {})) and suits(one)
             ]
         elif token in self._rests:
             revision, things = self._rests[token]
@@ -49,7 +59,7 @@ class Pages:
             self._number += 1
             metadata["continue"] = f"token-{self._number}-{revision}"
             self._rests[metadata["continue"]] = revision, things[limit:]
-            if not selector:
+            if not any(choice):
                 metadata["remainingItemCount"] = len(things) - limit
             things = things[:limit]
         return metadata, things

@@ -41,7 +41,7 @@ def crd_for(kind: str) -> dict[str, Any]:
         "storage": True,
         "schema": {"openAPIV3Schema": build()},
         "subresources": {"status": {}},
-        "selectableFields": [{"jsonPath": path} for path in _SELECTABLE[kind]],
+        "selectableFields": [{"jsonPath": f".{path}"} for path in selectable_fields(kind)],
         "additionalPrinterColumns": [_column(*row) for row in _COLUMNS[kind]],
     }
     if not version["selectableFields"]:
@@ -64,6 +64,11 @@ def crd_for(kind: str) -> dict[str, Any]:
             "versions": [version],
         },
     }
+
+
+def selectable_fields(kind: str) -> tuple[str, ...]:
+    """The fields of `kind` that a field selector may name, such as status.state; besides name and namespace."""
+    return tuple(path.removeprefix(".") for path in _SELECTABLE.get(kind, ()))
 
 
 def _pipeline() -> Schema:

@@ -118,6 +118,7 @@ class HttpCluster:
         namespace: str | None,
         *,
         selector: str | None = None,
+        fields: str | None = None,
         limit: int = 500,
         continue_token: str | None = None,
         metadata_only: bool = False,
@@ -125,6 +126,8 @@ class HttpCluster:
         query = {"limit": str(limit)}
         if selector:
             query["labelSelector"] = selector
+        if fields:
+            query["fieldSelector"] = fields
         if continue_token:
             query["continue"] = continue_token
         headers = {"Accept": _METADATA_LIST} if metadata_only else _JSON

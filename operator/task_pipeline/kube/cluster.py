@@ -59,11 +59,16 @@ class Cluster(Protocol):
         namespace: str | None,
         *,
         selector: str | None = None,
+        fields: str | None = None,
         limit: int = 500,
         continue_token: str | None = None,
         metadata_only: bool = False,
     ) -> bytes:
-        """GET one page of a collection (`namespace` None: of all namespaces)."""
+        """GET one page of a collection (`namespace` None: of all namespaces).
+
+        `selector` is a label selector, `fields` a field selector such as `status.state=DONE`. `Gone` for a token that
+        is too old.
+        """
 
     def watch(
         self,
