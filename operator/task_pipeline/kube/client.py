@@ -112,7 +112,7 @@ class HttpCluster:
     async def get(self, resource: Resource, namespace: str | None, name: str) -> bytes:
         return await self._send("GET", resource.path(namespace, name), _JSON)
 
-    async def list(
+    async def list(  # noqa: PLR0913 (one for each part of the query)
         self,
         resource: Resource,
         namespace: str | None,

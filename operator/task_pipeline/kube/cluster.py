@@ -53,7 +53,7 @@ class Cluster(Protocol):
     async def get(self, resource: Resource, namespace: str | None, name: str) -> bytes:
         """GET one object."""
 
-    async def list(
+    async def list(  # noqa: PLR0913 (one for each part of the query)
         self,
         resource: Resource,
         namespace: str | None,
