@@ -10,6 +10,7 @@ from task_pipeline.api.decode import InvalidObject, decode_client_spec, decode_p
 from task_pipeline.api.group import LABEL_JOB_HASH, LABEL_PIPELINE_UID
 from task_pipeline.api.objects import ObjectMeta, View
 from task_pipeline.api.pipeline import PipelineSpec
+from task_pipeline.api.states import TERMINAL
 from task_pipeline.core.records import (
     ClientRecord,
     ClientStatus,
@@ -35,10 +36,14 @@ class PipelineClientView(View, frozen=True):
 
 
 def pipeline_record(view: PipelineView, known: PipelineRecord | None) -> PipelineRecord:
-    """The record of a Pipeline; `known`, the record so far, saves decoding a spec that has not changed."""
+    """The record of a Pipeline; `known`, the record so far, saves decoding a spec that has not changed.
+
+    What was forgotten of one that was over is decoded again when it runs again.
+    """
     meta = view.metadata
     spec: PipelineSpec | None
-    if known is not None and known.generation == meta.generation:
+    enough = known is not None and (not known.slim or view.status.state in TERMINAL)
+    if known is not None and enough and known.generation == meta.generation:
         spec, fault = known.spec, known.fault
     else:
         spec, fault = _decoded(view.spec)
@@ -53,6 +58,7 @@ def pipeline_record(view: PipelineView, known: PipelineRecord | None) -> Pipelin
         spec=spec,
         fault=fault,
         status=view.status,
+        slim=known is not None and known.slim and spec is known.spec,
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from task_pipeline.api.objects import KubernetesJobView, PodView, WorkloadView
+from task_pipeline.cache.slim import slim_job, slim_pipeline
 from task_pipeline.core.records import ClientRecord, JobRecord, PipelineRecord
 from task_pipeline.core.rerun import kept_names
 from task_pipeline.core.rollup import Tally
@@ -38,7 +39,7 @@ class Store:
         known = self.pipelines.get(record.uid)
         if record.uid in self._deleted or (known is not None and record.rv <= known.rv):
             return False
-        self.pipelines[record.uid] = record
+        self.pipelines[record.uid] = slim_pipeline(record)
         return True
 
     def drop_pipeline(self, uid: str) -> PipelineRecord | None:
@@ -62,7 +63,7 @@ class Store:
             self._jobs_of.setdefault(record.pipeline_uid, set()).add(record.uid)
             self._job_by_hash[record.hash] = record.uid
         self._count(record, 1)
-        self.jobs[record.uid] = record
+        self.jobs[record.uid] = slim_job(record)
         return True
 
     def drop_job(self, uid: str) -> JobRecord | None:
@@ -137,6 +138,11 @@ class Store:
         if isinstance(view, PodView):
             self._remember(view, job_hash)
         return job_hash
+
+    def forget_workload(self, uid: str) -> None:
+        """Remember nothing of a workload that exists; whatever is told of it next is news."""
+        if uid in self._hash_of_workload:
+            self._take_out(uid)
 
     def last_seen(self, uid: str) -> PodView | None:
         """A pod that is gone, and was the workload of a job's current attempt: as it was last seen, and ended."""

@@ -97,7 +97,8 @@ class Executor:
             self._feed.pipeline_gone(pipeline.uid)
             return
         record = replace(pipeline, status=status, rv=int(meta.resource_version))
-        self._feed.pipeline(record)
+        if not record.slim or record.final:  # otherwise the watch brings it, with the jobs that it needs now
+            self._feed.pipeline(record)
         self._tell(pipeline, record)
 
     async def job_pipeline_priority(self, job: JobRecord, priority: int) -> None:

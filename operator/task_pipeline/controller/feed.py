@@ -23,7 +23,7 @@ from task_pipeline.controller.scheduler import Scheduler
 from task_pipeline.controller.workqueue import Key, Of, Urgency, WorkQueue
 from task_pipeline.core.clients import grounds
 from task_pipeline.core.records import ClientRecord, JobRecord, PipelineJobView, PipelineRecord
-from task_pipeline.core.remnants import remains
+from task_pipeline.core.remnants import has_ended, remains
 
 log = logging.getLogger(__name__)
 
@@ -65,12 +65,20 @@ class Feed:
         if not self._store.put_job(record):
             return
         self._scheduler.job_changed(record, before)
+        if record.final:
+            self._forget_ended(record)
         self._work.add(Key(Of.JOB, record.uid))
         if before is None or before.status.state is not record.status.state or record.final:
             self._work.add(Key(Of.PIPELINE, record.pipeline_uid))
             self._tell_if_stage_over(record)
         elif before.status.reason != record.status.reason and record.waiting:
             self._work.add(Key(Of.PIPELINE, record.pipeline_uid), Urgency.LOW)
+
+    def _forget_ended(self, job: JobRecord) -> None:
+        """What has ended of a final job stays in the cluster to be read; nothing depends on it any more."""
+        for view in self._store.workloads_of(job.hash):
+            if has_ended(view) and not is_claimless(view, job):
+                self._store.forget_workload(view.metadata.uid)
 
     def _tell_if_stage_over(self, record: JobRecord) -> None:
         stage = self._store.tally(record.pipeline_uid, record.spec.run).stage(record.spec.stage_index)
@@ -97,6 +105,9 @@ class Feed:
                 self._free_if_over(before)
             self._wake_owner(job_hash)
             self._wake_claimless(job_hash, view)
+            owner = self._store.job_by_hash(job_hash)
+            if owner is not None and owner.final:
+                self._forget_ended(owner)
             self._free_if_over(job_hash)
 
     def workload_gone(self, uid: str) -> None:

@@ -59,6 +59,26 @@ class JobProgress(Wire, frozen=True):
     time: str | None = None
 
 
+class Claim(Wire, frozen=True):
+    """The worker that does attempt number `attempt`; it holds it until `lease_until`, and longer if it says so."""
+
+    attempt: int
+    worker: str
+    claim_time: str
+    lease_until: str
+    id: str | None = None
+
+
+class Report(Wire, frozen=True):
+    """What a worker says of the end of attempt number `attempt`; what it returns is `JobStatus.result`."""
+
+    attempt: int
+    outcome: str
+    message: str | None = None
+    exit_code: int | None = None
+    time: str = ""
+
+
 class JobStatus(Wire, frozen=True):
     state: State = field(default_factory=lambda: State.READY)
     reason: str = field(default_factory=lambda: Reason.QUEUED.value)
@@ -70,7 +90,9 @@ class JobStatus(Wire, frozen=True):
     next_attempt_time: str | None = None
     start_time: str | None = None
     completion_time: str | None = None
+    claim: Claim | None = None
     progress: JobProgress | None = None
+    report: Report | None = None
     result: Any = None
     conditions: tuple[Condition, ...] = ()
 
@@ -183,7 +205,10 @@ class JobRecord(Struct, frozen=True, kw_only=True):
 
 
 class PipelineRecord(Struct, frozen=True, kw_only=True):
-    """One Pipeline. `spec` is None when it cannot be decoded; `fault` then says why, place by place."""
+    """One Pipeline. `spec` is None when it cannot be decoded; `fault` then says why, place by place.
+
+    `slim`: it is over, and the jobs of its spec have been forgotten.
+    """
 
     namespace: str
     name: str
@@ -195,6 +220,7 @@ class PipelineRecord(Struct, frozen=True, kw_only=True):
     spec: PipelineSpec | None
     fault: str | None
     status: PipelineStatus
+    slim: bool = False
 
     @property
     def final(self) -> bool:

@@ -7,7 +7,7 @@ grace period that its node cannot be answering counts no more, as it would for a
 from collections.abc import Iterable
 from datetime import datetime
 
-from task_pipeline.api.objects import KubernetesJobView, PodView, WorkloadView
+from task_pipeline.api.objects import DeploymentView, KubernetesJobView, PodView, WorkloadView
 from task_pipeline.core.deadlines import UNREACHABLE_GRACE, after, earliest, passed
 
 
@@ -18,10 +18,16 @@ def remains(workloads: Iterable[WorkloadView], now: datetime) -> tuple[bool, dat
     return bool(alive), earliest(*alive)
 
 
-def _may_run(view: WorkloadView) -> bool:
+def has_ended(view: WorkloadView) -> bool:
+    """Whether the workload is a pod, or a Kubernetes Job, that is over and stays only to be read."""
     if isinstance(view, PodView):
-        return view.status.phase in ("Pending", "Running")
+        return view.status.phase in ("Succeeded", "Failed")
     if isinstance(view, KubernetesJobView):
-        ended = any(one.type in ("Complete", "Failed") and one.status == "True" for one in view.status.conditions)
-        return not ended and not view.spec.suspend
+        return any(one.type in ("Complete", "Failed") and one.status == "True" for one in view.status.conditions)
     return False
+
+
+def _may_run(view: WorkloadView) -> bool:
+    if isinstance(view, DeploymentView) or has_ended(view):
+        return False
+    return isinstance(view, PodView) or not view.spec.suspend

@@ -65,6 +65,14 @@ class _Event(msgspec.Struct):
     object: msgspec.Raw
 
 
+class _Identity(msgspec.Struct, frozen=True):
+    uid: str = ""
+
+
+class _Named(msgspec.Struct):
+    metadata: _Identity = _Identity()
+
+
 class _Status(msgspec.Struct):
     code: int = 500
     reason: str = ""
@@ -158,6 +166,8 @@ class Informer(Generic[T]):
                 if thing is not None:
                     seen.add(thing.metadata.uid)
                     self._sink.put(thing)
+                else:
+                    seen.add(_uid_of(item))
             token = page.metadata.get("continue")
             if not token:
                 break
@@ -213,3 +223,11 @@ class Informer(Generic[T]):
 
     def _alive(self) -> None:
         self.health.last_seen = asyncio.get_running_loop().time()
+
+
+def _uid_of(item: msgspec.Raw) -> str:
+    """The UID of an object that cannot be read as a whole, so that it is not taken for one that is gone."""
+    try:
+        return msgspec.json.decode(item, type=_Named).metadata.uid
+    except msgspec.DecodeError:
+        return ""
