@@ -5,7 +5,7 @@ change `priority` and `cancel`, the operator `pipelinePriority` too, and the API
 the rest. Both models ignore unknown fields: an older operator must be able to read a newer one's.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -33,6 +33,11 @@ from task_pipeline.api.reasons import Reason
 from task_pipeline.api.states import State
 
 KEPT_ATTEMPTS = 10
+MAX_WORKER_NAME = 128
+MAX_CLAIM_ID = 64
+MAX_REPORT_MESSAGE = 512
+MAX_PROGRESS_MESSAGE = 256
+MAX_RESULT = 4096  # bytes of JSON
 
 
 class PipelineJobSpec(StatusModel):
@@ -110,7 +115,7 @@ class Attempt(StatusModel):
         description="Whether the attempt counts against retryAttempt; one lost to the infrastructure does not.",
     )
     workload: WorkloadRef | None = Field(default=None, description="What the attempt launched.")
-    node: Text | None = Field(default=None, description="The node it ran on.")
+    node: Text | None = Field(default=None, description="The node it ran on, or the worker that did it.")
     start_time: Timestamp | None = Field(default=None, description="When it was launched.")
     completion_time: Timestamp | None = Field(default=None, description="When its end was seen.")
 
@@ -124,6 +129,37 @@ class Progress(StatusModel):
     )
     message: Message | None = Field(default=None, description="What it is doing, in its own words.")
     time: Timestamp | None = Field(default=None, description="When it reported.")
+
+
+class Claim(StatusModel):
+    """Which worker has an attempt, and for how long."""
+
+    attempt: Positive = Field(description="Number of the attempt that was claimed.")
+    worker: Annotated[str, Field(max_length=MAX_WORKER_NAME)] = Field(
+        description="Name that the worker gave itself.",
+    )
+    claim_time: Timestamp = Field(description="When it claimed the attempt.")
+    lease_until: Timestamp = Field(
+        description="Until when it holds the attempt; each heartbeat moves this on, and without one the attempt "
+        "ends with WorkerLost.",
+    )
+    id: Annotated[str, Field(max_length=MAX_CLAIM_ID)] | None = Field(
+        default=None,
+        description="What the worker named its request, so that a repeated one has the same answer.",
+    )
+
+
+class Report(StatusModel):
+    """What a worker says of the end of an attempt."""
+
+    attempt: Positive = Field(description="Number of the attempt that ended.")
+    outcome: Literal["Succeeded", "Failed"] = Field(description="Succeeded or Failed.")
+    message: Annotated[str, Field(max_length=MAX_REPORT_MESSAGE)] | None = Field(
+        default=None,
+        description="What happened, in the worker's own words.",
+    )
+    exit_code: Int32 | None = Field(default=None, description="Exit code of the work, if it has one.")
+    time: Timestamp = Field(description="When the report came.")
 
 
 class PipelineJobStatus(StatusModel):
@@ -156,7 +192,15 @@ class PipelineJobStatus(StatusModel):
     )
     start_time: Timestamp | None = Field(default=None, description="Launch of the latest attempt.")
     completion_time: Timestamp | None = Field(default=None, description="When the final state was reached.")
+    claim: Claim | None = Field(
+        default=None,
+        description="The worker that has the latest attempt, for kinds that workers claim.",
+    )
     progress: Progress | None = Field(default=None, description="What the work reports about itself.")
+    report: Report | None = Field(
+        default=None,
+        description="What the worker says of the end of the latest attempt; the operator then sets the state.",
+    )
     result: dict[str, Any] | None = Field(default=None, description="What the work returns, at most 4 KiB.")
     conditions: tuple[Condition, ...] = Field(
         default=(),

@@ -1,7 +1,8 @@
 """Launches one attempt of one job: ask the kind what, send it, then write IN PROGRESS.
 
 The workload comes first and the status second. Both steps can be repeated: the name says which attempt it is, so a
-crash between them, or an answer that got lost, ends in the same single workload.
+crash between them, or an answer that got lost, ends in the same single workload. What workers claim is launched by the
+status alone.
 
 A quota that is used up concerns all that the namespace launches: after a refusal nothing of that kind is sent there for
 some seconds. Who comes meanwhile waits, the longer the more have come, up to the pause of who was refused. The reason
@@ -22,10 +23,10 @@ from task_pipeline.api.reasons import Reason
 from task_pipeline.backends.kube import KubeBackend, NameTaken
 from task_pipeline.controller.executor import Executor
 from task_pipeline.controller.feed import Feed
-from task_pipeline.core.job_decision import held_back, launched, refused
+from task_pipeline.core.job_decision import held_back, launched, offered, refused
 from task_pipeline.core.naming import workload_name
 from task_pipeline.core.records import JobRecord, WorkloadRef
-from task_pipeline.core.workload import AttemptIdentity, JobKind, KindDefaults, Refusal
+from task_pipeline.core.workload import AttemptIdentity, JobKind, KindDefaults, Refusal, RemoteKind, WorkloadKind
 from task_pipeline.kinds import registry
 from task_pipeline.kube.errors import ApiError, Conflict, Forbidden, KubeError, is_transient
 
@@ -84,6 +85,11 @@ class Launcher:
         if isinstance(parsed, str):
             await self._refuse(job, attempt, Reason.INVALID_SPEC, parsed)
             return
+        kind, params = parsed
+        if isinstance(kind, RemoteKind):
+            queue = kind.queue(params)
+            await self._executor.job_status(job, offered(job.status, attempt.attempt, queue, self._now()))
+            return
         place = (job.namespace, job.spec.kind)
         refused = self._refused.get(place)
         if refused is not None and self._now() < refused.until:
@@ -91,7 +97,7 @@ class Launcher:
             await self._hold(job, refused, min(QUOTA_PAUSE, QUOTA_GAP * refused.waits))
             return
         try:
-            sent = await self._send(job, attempt, *parsed)
+            sent = await self._send(job, attempt, kind, params)
         except KubeError as error:
             reason = self._reason_to_hold(job, error)
             if reason is not None:
@@ -114,7 +120,7 @@ class Launcher:
             await self._executor.job_status(job, launched(job.status, attempt.attempt, sent, self._now()))
 
     async def _send(
-        self, job: JobRecord, attempt: AttemptIdentity, kind: JobKind, params: Any
+        self, job: JobRecord, attempt: AttemptIdentity, kind: WorkloadKind, params: Any
     ) -> WorkloadRef | Refusal:
         """Create what the kind wants; its errors are about the workload, never about the job's own status."""
         current = None

@@ -3,8 +3,8 @@
 Rule: what the watches have told is believed; that something is gone is believed only after a live look, and then it is
 told by how it was last seen, for a pod that is taken away says why in its last moment. A Kubernetes Job is judged with
 its pods: it is being deleted until the last of them has ended, and when somebody has removed only the Job, its pods are
-what is left to stop. The pods of a Deployment are not watched, for their template is the user's: they are asked for
-once, when a rollout is slow or has failed.
+what is left to stop. What workers do is judged by the status alone. The pods of a Deployment are not watched, for
+their template is the user's: they are asked for once, when a rollout is slow or has failed.
 """
 
 import logging
@@ -23,10 +23,11 @@ from task_pipeline.cache.store import Store
 from task_pipeline.controller.feed import Feed
 from task_pipeline.controller.launcher import parsed_kind
 from task_pipeline.controller.workqueue import Key, Of, WorkQueue
+from task_pipeline.core import remote
 from task_pipeline.core.deadlines import after
 from task_pipeline.core.job_decision import LOST, WorkloadFacts
 from task_pipeline.core.records import JobRecord, JobStatus, WorkloadRef
-from task_pipeline.core.workload import Observation, Phase
+from task_pipeline.core.workload import Observation, Phase, RemoteKind
 from task_pipeline.kinds import registry
 from task_pipeline.kube.errors import KubeError
 
@@ -70,6 +71,10 @@ class Workloads:
     def facts(self, job: JobRecord) -> WorkloadFacts:
         """What a decision about the job may know of its workload."""
         reference = job.status.workload
+        if remote.is_remote(job.status):
+            lost_at = remote.lost_at(job.status)
+            seen = remote.judge(job, self._now())
+            return WorkloadFacts(seen, stoppable=lost_at is not None, ends_by_itself=lost_at)
         if reference is None or not job.holds_slot:
             return WorkloadFacts(gone=reference is None)
         stoppable = not outlives_its_job(BY_KIND[reference.kind])
@@ -153,8 +158,8 @@ class Workloads:
             asked = self._below.get(job.uid)
             pods = asked.pods if asked is not None and asked.attempt == job.status.attempt else ()
         found = registry.find(job.spec.kind, job.spec.version)
-        if isinstance(found, str):
-            return Observation(Phase.RUNNING, message=found)
+        if isinstance(found, str) or isinstance(found[0], RemoteKind):
+            return Observation(Phase.RUNNING, message=found if isinstance(found, str) else "")
         seen = found[0].observe(view, pods)
         if isinstance(view, DeploymentView):
             return self._of_this_rollout(job, view, seen)

@@ -23,6 +23,7 @@ from task_pipeline.core.external_hold import held, is_held, released, starts_fro
 from task_pipeline.core.messages import CONDITION_LENGTH, STATUS_LENGTH, shortened
 from task_pipeline.core.overdue import overdue, run_limit, start_limit
 from task_pipeline.core.records import JobRecord, JobStatus, WorkloadRef
+from task_pipeline.core.remote import UNCLAIMED, is_remote
 from task_pipeline.core.retry import NOT_RETRIED, Backoff
 from task_pipeline.core.states import advance
 from task_pipeline.core.waiting import Wait
@@ -48,13 +49,15 @@ class WorkloadFacts:
     """What is seen of the workload of the current attempt.
 
     `observation` is None when it is not there. `deletion` is its deletionTimestamp (the end of its grace period),
-    `gone` that a live look-up did not find it, `stoppable` False for what must outlive its job (a Deployment).
+    `gone` that a live look-up did not find it, `stoppable` False for what must outlive its job (a Deployment), or need
+    not be waited for. `ends_by_itself`: what a worker does is over by then, unless the worker is heard of.
     """
 
     observation: Observation | None = None
     deletion: str | None = None
     gone: bool = False
     stoppable: bool = True
+    ends_by_itself: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +123,18 @@ def launched(status: JobStatus, attempt: int, workload: WorkloadRef | None, now:
         workload=workload,
         next_attempt_time=None,
         start_time=format_time(now),
+        claim=None,
         progress=None,
+        report=None,
         result=None,
         conditions=(),
     )
+
+
+def offered(status: JobStatus, attempt: int, queue: str, now: datetime) -> JobStatus:
+    """The status that offers attempt number `attempt` to the workers of a queue: that is all of its launch."""
+    message = shortened(f"{UNCLAIMED} from queue {queue}", STATUS_LENGTH)
+    return replace(launched(status, attempt, None, now), reason=Reason.AWAITING_WORKER.value, message=message)
 
 
 def refused(job: JobRecord, attempt: int, reason: Reason, message: str, now: datetime) -> tuple[JobStatus, JobStatus]:
@@ -176,7 +187,7 @@ def _in_progress(facts: JobFacts, now: datetime) -> JobDecision:
     seen = facts.workload.observation
     stop = pending_stop(facts.job.status)
     if stop is not None:
-        if facts.job.status.workload is None:
+        if facts.job.status.workload is None and not is_remote(facts.job.status):
             return JobDecision(status=_never_launched(facts.job, stop, now))
         if not _is_over(facts.workload, now):
             return _keep_stopping(facts.workload, now)
@@ -195,7 +206,8 @@ def _in_progress(facts: JobFacts, now: datetime) -> JobDecision:
         return JobDecision(status=released(facts.job.status, now))
     late = overdue(facts.job, seen, facts.timeouts, now)
     decision = _progress(facts, seen, now) if late is None else _begin_stop(facts, *late, now)
-    return replace_fields(decision, wake=earliest(decision.wake, after(facts.workload.deletion, UNREACHABLE_GRACE)))
+    over = (after(facts.workload.deletion, UNREACHABLE_GRACE), facts.workload.ends_by_itself)
+    return replace_fields(decision, wake=earliest(decision.wake, *over))
 
 
 def _cancel_running(status: JobStatus, closing: Closing) -> JobDecision:
@@ -222,6 +234,8 @@ def _stopping(facts: JobFacts, now: datetime) -> JobDecision:
 def _keep_stopping(workload: WorkloadFacts, now: datetime) -> JobDecision:
     if workload.observation is None:
         return JobDecision(Action.CONFIRM)
+    if workload.ends_by_itself is not None:
+        return JobDecision(wake=workload.ends_by_itself)
     if workload.deletion is None:
         return JobDecision(Action.STOP)
     return JobDecision(wake=after(workload.deletion, UNREACHABLE_GRACE))
@@ -243,6 +257,9 @@ def _is_unreachable(workload: WorkloadFacts, now: datetime) -> bool:
 
 def _with_note(stop: Observation, workload: WorkloadFacts) -> Observation:
     seen = workload.observation
+    if seen is not None and seen.reason is Reason.WORKER_LOST:
+        note = "; its worker did not say that it has ended it, and may still be at it"
+        return Observation(Phase.FAILED, stop.reason, stop.message + note, node=seen.node, charged=stop.charged)
     alive = seen is not None and seen.phase not in (Phase.SUCCEEDED, Phase.FAILED) and workload.stoppable
     if not alive:
         return stop
@@ -264,6 +281,8 @@ def _progress(facts: JobFacts, seen: Observation, now: datetime) -> JobDecision:
     if seen.phase is Phase.STARTING:
         slow = after(starts_from(status), SLOW_START)
         limit = earliest(end, start_limit(facts.job, facts.timeouts))
+        if seen.reason is Reason.AWAITING_WORKER:
+            return JobDecision(status=_told(status, seen.reason, seen.message), wake=limit)
         if passed(slow, now) and seen.message:
             return JobDecision(status=_told(status, Reason.STARTING, seen.message), wake=limit)
         return JobDecision(wake=earliest(limit, None if passed(slow, now) else slow))

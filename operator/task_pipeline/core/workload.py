@@ -2,12 +2,15 @@
 
 A kind says what to launch (`Launch`) and judges what it launched (`Observation`). Both are plain data: the backends
 send the one, the informers feed the other, and neither side knows how the other works.
+
+There are two sorts of kinds: those that launch something in the cluster (`WorkloadKind`), and those whose work is
+claimed by a program outside, which then reports what became of it (`RemoteKind`).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -113,8 +116,8 @@ class Params(BaseModel):
     model_config = {"extra": "forbid", "frozen": True, "populate_by_name": True}
 
 
-class JobKind(Protocol):
-    """One kind of job: a file in `kinds/`, pure, and independent of the other kinds."""
+class _Kind(Protocol):
+    """What every kind has: a file in `kinds/`, pure, and independent of the other kinds."""
 
     @property
     def name(self) -> str:
@@ -125,19 +128,32 @@ class JobKind(Protocol):
         """The params model of every supported version, by exact semver."""
 
     @property
+    def rights(self) -> tuple[Right, ...]:
+        """The API rights that launching and watching need."""
+
+    def problems(self, params: BaseModel, defaults: KindDefaults) -> Sequence[tuple[str, str]]:
+        """Faults that the model alone cannot see, as (path below params, message): e.g. no image and no default."""
+
+
+@runtime_checkable
+class RemoteKind(_Kind, Protocol):
+    """A kind whose attempts are claimed by workers. Nothing is launched: the PipelineJob's status is the record."""
+
+    def queue(self, params: BaseModel) -> str:
+        """The queue in which an attempt waits for its worker."""
+
+
+@runtime_checkable
+class WorkloadKind(_Kind, Protocol):
+    """A kind whose attempts are objects in the cluster."""
+
+    @property
     def resource(self) -> Resource:
         """What an attempt launches."""
 
     @property
     def reads_current(self) -> bool:
         """True when `launch` wants the object of the same name as it exists now."""
-
-    @property
-    def rights(self) -> tuple[Right, ...]:
-        """The API rights that launching and watching need."""
-
-    def problems(self, params: BaseModel, defaults: KindDefaults) -> Sequence[tuple[str, str]]:
-        """Faults that the model alone cannot see, as (path below params, message): e.g. no image and no default."""
 
     def launch(
         self, params: BaseModel, attempt: AttemptIdentity, defaults: KindDefaults, current: Manifest | None
@@ -153,3 +169,6 @@ class JobKind(Protocol):
 
     def observe(self, workload: WorkloadView, pods: Sequence[PodView]) -> Observation:
         """Judge what was launched; `pods` are those below it (empty for a bare Pod)."""
+
+
+JobKind: TypeAlias = WorkloadKind | RemoteKind

@@ -132,6 +132,8 @@ def _bounds(schema: Schema) -> str:
 
 def _rights(kind: JobKind) -> list[str]:
     """The API rights that the operator needs for the kind, in the namespaces it watches."""
+    if not kind.rights:
+        return [f"The operator needs no further API rights for {kind.name}: it launches nothing in the cluster."]
     lines = [f"API rights that the operator needs for {kind.name}:", "", "| Resource | Verbs |", "|---|---|"]
     for right in kind.rights:
         group = right.resource.group or "core"

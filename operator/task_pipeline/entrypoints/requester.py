@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from task_pipeline.api.resources import PIPELINES, Resource
-from task_pipeline.core.workload import JobKind
+from task_pipeline.core.workload import JobKind, RemoteKind
 from task_pipeline.entrypoints.admission import Manifest, literal, may, policy, validation
 
 MAX_ACCOUNTS = 4
@@ -38,10 +38,11 @@ class Need:
 
 
 def needs(kinds: Iterable[JobKind]) -> tuple[Need, ...]:
-    """What authors need: for each kind the writing verbs that it uses on what it launches."""
+    """What authors need: for each kind the writing verbs that it uses on what it launches, if it launches anything."""
     return tuple(
         Need(kind.name, kind.resource, verb)
         for kind in sorted(kinds, key=lambda kind: kind.name)
+        if not isinstance(kind, RemoteKind)
         for right in kind.rights
         if right.resource == kind.resource
         for verb in right.verbs

@@ -16,14 +16,15 @@ from pydantic import BaseModel, ValidationError
 from task_pipeline.api.common import KIND_PATTERN, VERSION_PATTERN
 from task_pipeline.api.faults import FieldError, cut, suggestion
 from task_pipeline.core.workload import JobKind, KindDefaults
-from task_pipeline.kinds import k8s_deployment, k8s_job, shell
+from task_pipeline.kinds import k8s_deployment, k8s_job, shell, worker
 from task_pipeline.kinds._errors import ROOT, field_errors, heads
 
 ENTRY_POINT_GROUP = "task_pipeline.kinds"
-BUILT_IN: tuple[JobKind, ...] = (shell.KIND, k8s_job.KIND, k8s_deployment.KIND)
+BUILT_IN: tuple[JobKind, ...] = (shell.KIND, k8s_job.KIND, k8s_deployment.KIND, worker.KIND)
 
 _BUILT_IN_SOURCE = "task_pipeline itself"
-_MEMBERS = ("problems", "launch", "workload_name", "observe", "resource", "reads_current", "rights")
+_LAUNCHED = ("problems", "launch", "workload_name", "observe", "resource", "reads_current", "rights")
+_CLAIMED = ("problems", "queue", "rights")
 
 
 class InvalidKind(RuntimeError):
@@ -65,7 +66,8 @@ def _check(kind: Any, source: str) -> None:
             raise InvalidKind(f"kind {name} of {source}: version {version!r} is not like 1.0.0")
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             raise InvalidKind(f"kind {name} of {source}: version {version} has no pydantic model")
-    missing = [member for member in _MEMBERS if not hasattr(kind, member)]
+    members = _CLAIMED if hasattr(kind, "queue") else _LAUNCHED
+    missing = [member for member in members if not hasattr(kind, member)]
     if missing:
         raise InvalidKind(f"kind {name} of {source} lacks {', '.join(missing)}")
 

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from task_pipeline.api.objects import DeploymentView, KubernetesJobView, PodView
-from task_pipeline.core.workload import AttemptIdentity, KindDefaults, Launch, Manifest
+from task_pipeline.core.workload import AttemptIdentity, KindDefaults, Launch, Manifest, WorkloadKind
 from task_pipeline.kinds.registry import KINDS, check_params, parse
 
 ATTEMPT = AttemptIdentity(
@@ -31,7 +31,9 @@ def faults(kind: str, params: Any, defaults: KindDefaults = DEFAULTS, version: s
 def launch(kind: str, params: Manifest, defaults: KindDefaults = DEFAULTS, current: Manifest | None = None) -> Launch:
     """What the attempt launches; the params must be right."""
     assert faults(kind, params, defaults) == {}
-    launched = KINDS[kind].launch(parse(kind, "1.0.0", params), ATTEMPT, defaults, current)
+    job_kind = KINDS[kind]
+    assert isinstance(job_kind, WorkloadKind)
+    launched = job_kind.launch(parse(kind, "1.0.0", params), ATTEMPT, defaults, current)
     assert isinstance(launched, Launch), launched
     return launched
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from task_pipeline.api.common import KIND_PATTERN, VERSION_PATTERN
-from task_pipeline.core.workload import JobKind, KindDefaults, Launch, Manifest, Params
+from task_pipeline.core.workload import JobKind, KindDefaults, Launch, Manifest, Params, RemoteKind, WorkloadKind
 from task_pipeline.kinds.registry import KINDS, check_params, parse
 from tests.unit.kinds.builders import ATTEMPT, DEFAULTS
 
@@ -27,18 +27,21 @@ SAMPLES: Mapping[str, list[dict[str, Any]]] = {
     ],
     "K8S/Job": [{"image": "i", "parallelism": 2, "labels": {"a": "b"}}, {"spec": JOB}],
     "K8S/Deployment": [{"name": "web", "image": "i", "onDelete": "Remove"}, {"name": "web", "spec": NATIVE}],
+    "Worker": [{"queue": "render"}, {"queue": "render", "payload": {"run_date": "2031-04-20", "scenes": [1, None]}}],
 }
 EVERY = [(KINDS[name], params) for name, samples in SAMPLES.items() for params in samples]
+LAUNCHED = [(kind, params) for kind, params in EVERY if not isinstance(kind, RemoteKind)]
+REMOTE = [(kind, params) for kind, params in EVERY if isinstance(kind, RemoteKind)]
 MODELS = [(name, model) for name, kind in KINDS.items() for model in kind.versions.values()]
 
 
-def launched(kind: JobKind, params: dict[str, Any]) -> Launch:
+def launched(kind: WorkloadKind, params: dict[str, Any]) -> Launch:
     answer = kind.launch(parse(kind.name, "1.0.0", params), ATTEMPT, DEFAULTS, None)
     assert isinstance(answer, Launch)
     return answer
 
 
-def objects(kind: JobKind, params: dict[str, Any]) -> list[Manifest]:
+def objects(kind: WorkloadKind, params: dict[str, Any]) -> list[Manifest]:
     answer = launched(kind, params)
     return [answer.manifest, *answer.companions]
 
@@ -52,7 +55,11 @@ def test_names_versions_and_rights(name: str, kind: JobKind) -> None:
     assert name == kind.name
     assert re.fullmatch(KIND_PATTERN, name)
     assert all(re.fullmatch(VERSION_PATTERN, version) for version in kind.versions)
-    assert kind.resource in [right.resource for right in kind.rights]
+    assert isinstance(kind, RemoteKind) != isinstance(kind, WorkloadKind)
+    if isinstance(kind, RemoteKind):
+        assert kind.rights == ()
+    else:
+        assert kind.resource in [right.resource for right in kind.rights]
     assert all(right.verbs == tuple(sorted(set(right.verbs))) and "*" not in right.verbs for right in kind.rights)
 
 
@@ -76,8 +83,8 @@ def test_the_samples_are_right(kind: JobKind, params: dict[str, Any]) -> None:
     assert check_params(kind.name, "1.0.0", params, DEFAULTS) == ()
 
 
-@pytest.mark.parametrize(("kind", "params"), EVERY)
-def test_the_same_question_has_the_same_answer(kind: JobKind, params: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("kind", "params"), LAUNCHED)
+def test_the_same_question_has_the_same_answer(kind: WorkloadKind, params: dict[str, Any]) -> None:
     before = deepcopy(params)
     first = launched(kind, params)
     first_text = json.dumps([first.manifest, *first.companions])
@@ -89,7 +96,7 @@ def test_the_same_question_has_the_same_answer(kind: JobKind, params: dict[str, 
 
 def test_parsed_params_are_not_touched_by_a_launch() -> None:
     """The caller may keep them: neither a launch nor a change of its manifest reaches back into them."""
-    for kind, params in EVERY:
+    for kind, params in LAUNCHED:
         parsed = parse(kind.name, "1.0.0", params)
         before = parsed.model_dump_json()
         answer = kind.launch(parsed, ATTEMPT, DEFAULTS, None)
@@ -109,8 +116,8 @@ def spoil(value: Any) -> None:
         value.append("spoiled")
 
 
-@pytest.mark.parametrize(("kind", "params"), EVERY)
-def test_what_is_launched_can_be_found_and_is_owned(kind: JobKind, params: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("kind", "params"), LAUNCHED)
+def test_what_is_launched_can_be_found_and_is_owned(kind: WorkloadKind, params: dict[str, Any]) -> None:
     answer = launched(kind, params)
     assert answer.resource == kind.resource
     assert (answer.manifest["apiVersion"], answer.manifest["kind"]) == (kind.resource.api_version, kind.resource.kind)
@@ -130,15 +137,15 @@ def test_what_is_launched_can_be_found_and_is_owned(kind: JobKind, params: dict[
             assert [(owner["uid"], owner["controller"]) for owner in owners] == [(ATTEMPT.job_uid, True)]
 
 
-@pytest.mark.parametrize(("kind", "params"), EVERY)
-def test_attempts_do_not_share_a_name_unless_they_apply(kind: JobKind, params: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("kind", "params"), LAUNCHED)
+def test_attempts_do_not_share_a_name_unless_they_apply(kind: WorkloadKind, params: dict[str, Any]) -> None:
     answer = launched(kind, params)
     names = [manifest["metadata"]["name"] for manifest in (answer.manifest, *answer.companions)]
     assert answer.apply or set(names) == {ATTEMPT.workload}
 
 
-@pytest.mark.parametrize(("kind", "params"), EVERY)
-def test_no_field_is_empty(kind: JobKind, params: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("kind", "params"), LAUNCHED)
+def test_no_field_is_empty(kind: WorkloadKind, params: dict[str, Any]) -> None:
     def empties(value: Any, path: str) -> list[str]:
         if isinstance(value, dict):
             return [path] * (not value) + [p for k, v in value.items() for p in empties(v, f"{path}.{k}")]
@@ -147,6 +154,15 @@ def test_no_field_is_empty(kind: JobKind, params: dict[str, Any]) -> None:
         return [path] if value is None else []
 
     assert [path for manifest in objects(kind, params) for path in empties(manifest, "")] == []
+
+
+@pytest.mark.parametrize(("kind", "params"), REMOTE)
+def test_what_is_claimed_has_a_queue_and_keeps_its_params(kind: RemoteKind, params: dict[str, Any]) -> None:
+    before = deepcopy(params)
+    parsed = parse(kind.name, "1.0.0", params)
+    assert re.fullmatch("[A-Za-z0-9._-]{1,63}", kind.queue(parsed))
+    assert kind.queue(parsed) == kind.queue(parse(kind.name, "1.0.0", deepcopy(params)))
+    assert params == before
 
 
 def test_unknown_params_are_refused_by_all() -> None:

@@ -8,7 +8,8 @@ from task_pipeline.api.objects import PodView
 from task_pipeline.api.reasons import Reason
 from task_pipeline.core.workload import Observation, Phase
 from task_pipeline.kinds.k8s_job import KubernetesJobKind
-from task_pipeline.kinds.registry import KINDS, parse
+from task_pipeline.kinds.registry import parse
+from task_pipeline.kinds.shell import ShellKind
 from tests.unit.kinds.builders import condition, job, pod, state
 
 JOB = KubernetesJobKind()
@@ -24,7 +25,7 @@ PRESSURE = (
 
 def judged(view: PodView) -> Observation:
     """The pod of a Shell job."""
-    return KINDS["Shell"].observe(view, ())
+    return ShellKind().observe(view, ())
 
 
 def start_error(message: str) -> PodView:

@@ -7,7 +7,7 @@ import pytest
 from task_pipeline.api.objects import PodView
 from task_pipeline.api.reasons import Reason
 from task_pipeline.core.workload import Observation, Phase
-from task_pipeline.kinds.registry import KINDS
+from task_pipeline.kinds.shell import ShellKind
 from tests.unit.kinds.builders import NODE, condition, pod, state
 
 SIDECAR = state("proxy", running=True)
@@ -15,7 +15,7 @@ NOT_FOUND = 'exec: "/bin/sh": stat /bin/sh: no such file or directory'
 
 
 def judged(view: PodView) -> Observation:
-    return KINDS["Shell"].observe(view, ())
+    return ShellKind().observe(view, ())
 
 
 def disrupted(reason: str, time: str = "") -> dict[str, Any]:

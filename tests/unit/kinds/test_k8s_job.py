@@ -7,10 +7,10 @@ import pytest
 
 from task_pipeline.api.reasons import Reason
 from task_pipeline.core.workload import Observation, Phase
-from task_pipeline.kinds.registry import KINDS
+from task_pipeline.kinds.k8s_job import KubernetesJobKind
 from tests.unit.kinds.builders import ATTEMPT, DEFAULTS, IMAGE, condition, faults, job, launch, pod, state
 
-KIND = KINDS["K8S/Job"]
+KIND = KubernetesJobKind()
 TRACKING = {"app.kubernetes.io/managed-by": "task-pipeline", "taskpipeline.dev/job-hash": ATTEMPT.job_hash}
 
 

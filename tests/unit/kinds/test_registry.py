@@ -64,8 +64,15 @@ class Lacking:
     versions: Mapping[str, Any] = {"1.0.0": OddParams}
 
 
+class LackingRemote(Lacking):
+    name = "LackingRemote"
+
+    def queue(self, params: object) -> str:
+        return "q"
+
+
 def test_the_kinds_of_this_package() -> None:
-    assert set(KINDS) >= {"Shell", "K8S/Job", "K8S/Deployment"}
+    assert set(KINDS) >= {"Shell", "K8S/Job", "K8S/Deployment", "Worker"}
 
 
 class Plugin:
@@ -101,6 +108,7 @@ def test_another_package_adds_a_kind() -> None:
         (BadVersion(), "'v1' is not like 1.0.0"),
         (NoModel(), "has no pydantic model"),
         (Lacking(), "lacks problems, launch"),
+        (LackingRemote(), "lacks problems, rights"),
     ],
 )
 def test_an_unusable_kind_stops_the_start(kind: Any, word: str) -> None:
@@ -126,7 +134,7 @@ def test_b003_find_lists_what_is_known() -> None:
 
 def test_an_unknown_kind_is_one_fault() -> None:
     (fault,) = check_params("Nope", "1.0.0", {"x": 1}, DEFAULTS)
-    assert fault == FieldError("kind", 'unknown kind "Nope"; known: K8S/Deployment, K8S/Job, Shell')
+    assert fault == FieldError("kind", f'unknown kind "Nope"; known: {", ".join(sorted(KINDS))}')
 
 
 def test_parse_gives_the_model_and_raises_otherwise() -> None:
