@@ -96,7 +96,7 @@ class PipelineReconciler:
             tools.work.add_after(Key(Of.PIPELINE, uid), (decision.wake - tools.now()).total_seconds())
         await self._tell(pipeline, decision)
         if decision.cleanup is not Cleanup.NONE:
-            tools.cleaner.add(uid, decision.cleanup)
+            tools.cleaner.add(pipeline, decision.cleanup)
 
     def rank(self, uid: str) -> None:
         """Give the Pipeline, or the jobs of the stage that it opens now, their places, and do nothing else."""

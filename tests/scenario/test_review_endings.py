@@ -1,0 +1,65 @@
+"""Ends of runs that meet something else: another wish, another setting, a queue in which the clean-up waits."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from task_pipeline.api.resources import PIPELINES
+from task_pipeline.kube.errors import Forbidden
+from tests.fakes import on
+from tests.scenario.world import World, running, shell
+
+pytestmark = [pytest.mark.looptime]
+
+
+def run_of(world: World) -> int:
+    """The number of the run of Pipeline p."""
+    return int(world.pipeline("p").get("run", 1))
+
+
+async def in_the_cleaners_queue(world: World, **spec: Any) -> None:
+    """Pipeline p is over and due, and waits behind another whose removal takes its time."""
+    slow = world.cluster.fault(on("delete"), delay=60.0)
+    world.submit("first", shell("a"), ttlSecondsAfterFinished=10)
+    world.submit("p", shell("a", seconds=1), ttlSecondsAfterFinished=11, **spec)
+    await world.until_final()
+    await world.cluster.admin.wait_for(lambda: slow.hits, 120)
+    await asyncio.sleep(3)
+
+
+async def test_a_rerun_that_ends_while_the_clean_up_waits_keeps_what_it_made() -> None:
+    async with running() as world:
+        await in_the_cleaners_queue(world)
+        world.edit("p", rerun={"id": "1", "scope": "All"}, ttlSecondsAfterFinished=5000)
+        await world.cluster.admin.wait_for(lambda: run_of(world) == 2, 2)
+        assert await world.until_final("p") == {"p": "DONE"}
+        await asyncio.sleep(300)
+        assert [job["spec"]["run"] for job in world.jobs("p")].count(2) == 1
+
+
+async def test_a_pipeline_that_is_to_stay_after_all_is_not_deleted() -> None:
+    async with running() as world:
+        await in_the_cleaners_queue(world, ttlPolicy="Delete")
+        world.edit("p", ttlPolicy="Slim")
+        await asyncio.sleep(300)
+        assert "p" in {one["metadata"]["name"] for one in world.cluster.admin.list(PIPELINES)}
+
+
+async def test_a_longer_time_to_live_saves_what_waits_for_its_removal() -> None:
+    async with running() as world:
+        await in_the_cleaners_queue(world)
+        world.edit("p", ttlSecondsAfterFinished=100000)
+        await asyncio.sleep(300)
+        assert len(world.jobs("p")) == 1
+
+
+async def test_a_removal_that_is_refused_for_good_is_not_asked_for_all_the_time() -> None:
+    async with running() as world:
+        world.submit("p", shell("a"), ttlSecondsAfterFinished=1)
+        await world.until_final()
+        refused = world.cluster.fault(on("delete"), before=Forbidden(403, "Forbidden", "denied by policy"), times=None)
+        await asyncio.sleep(3600)
+        assert 2 <= refused.hits <= 10
+        refused.remove()
+        await world.cluster.admin.wait_for(lambda: not world.jobs(), 700)
