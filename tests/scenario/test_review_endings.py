@@ -54,6 +54,16 @@ async def test_a_longer_time_to_live_saves_what_waits_for_its_removal() -> None:
         assert len(world.jobs("p")) == 1
 
 
+async def test_a_shorter_time_to_live_in_the_settings_counts_at_once() -> None:
+    async with running() as world:
+        world.submit("p", shell("a"))
+        await world.until_final()
+        await asyncio.sleep(100)
+        world.change_settings(ttl_seconds_after_finished=60)
+        await asyncio.sleep(10)
+        assert not world.jobs("p")
+
+
 async def test_a_removal_that_is_refused_for_good_is_not_asked_for_all_the_time() -> None:
     async with running() as world:
         world.submit("p", shell("a"), ttlSecondsAfterFinished=1)

@@ -27,7 +27,7 @@ from task_pipeline.controller.jobs import JobReconciler, Tools
 from task_pipeline.controller.launcher import Launcher
 from task_pipeline.controller.pipelines import PipelineReconciler
 from task_pipeline.controller.scheduler import Scheduler
-from task_pipeline.controller.workqueue import Key, Of, WorkQueue
+from task_pipeline.controller.workqueue import Key, Of, Urgency, WorkQueue
 from task_pipeline.core.records import PipelineJobView
 from task_pipeline.kube.cluster import Cluster
 from task_pipeline.kube.errors import ApiError, Conflict, KubeError, is_transient
@@ -110,12 +110,16 @@ class Runtime:
         self.scheduler.start()
 
     def settings_changed(self, settings: Settings) -> None:
-        """Go on with other settings; limits count from the next decision on, timeouts for what runs already too."""
-        self._settings = settings
+        """Go on with other settings; limits count from the next decision on, times for what runs or is over too."""
+        before, self._settings = self._settings, settings
         self.scheduler.settings_changed(settings)
         for job in self.store.jobs.values():
             if job.holds_slot:
                 self.work.add(Key(Of.JOB, job.uid))
+        if settings.ttl_seconds_after_finished != before.ttl_seconds_after_finished:
+            for pipeline in self.store.pipelines.values():
+                if pipeline.final:
+                    self.work.add(Key(Of.PIPELINE, pipeline.uid), Urgency.LOW)
 
     def _rank(self) -> None:
         """Put all that waits into the order before the first slot is handed out, so that it is the order of before."""
