@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from task_pipeline.api.resources import PIPELINES
-from task_pipeline.kube.errors import Forbidden
+from task_pipeline.api.resources import EVENTS, PIPELINES, PODS
+from task_pipeline.kube.errors import Forbidden, Invalid
 from tests.fakes import on
 from tests.scenario.world import World, running, shell
 
@@ -62,6 +62,28 @@ async def test_a_shorter_time_to_live_in_the_settings_counts_at_once() -> None:
         world.change_settings(ttl_seconds_after_finished=60)
         await asyncio.sleep(10)
         assert not world.jobs("p")
+
+
+async def test_a_launch_that_is_refused_is_no_slow_start() -> None:
+    async with running() as world:
+        world.cluster.fault(on("create", PODS), before=Invalid(422, "Invalid", "spec.x: no"))
+        world.submit("p", shell("a"))
+        assert await world.until_final() == {"p": "ERROR"}
+        await asyncio.sleep(10)
+        found = sorted((one["reason"], one["action"]) for one in world.cluster.admin.list(EVENTS))
+        assert found == [("JobFailed", "End"), ("PodRejected", "End")]
+
+
+async def test_an_answer_to_a_rerun_is_no_second_failure() -> None:
+    async with running() as world:
+        world.submit("p", shell("a", exit_code=1))
+        await world.until_final()
+        await asyncio.sleep(1000)
+        before = len(world.cluster.admin.list(EVENTS))
+        world.edit("p", cancel="Now", rerun={"id": "1"})
+        await world.cluster.admin.wait_for(lambda: "rerun 1 waits" in world.pipeline("p")["message"], 60)
+        await asyncio.sleep(10)
+        assert len(world.cluster.admin.list(EVENTS)) == before
 
 
 async def test_a_removal_that_is_refused_for_good_is_not_asked_for_all_the_time() -> None:

@@ -13,6 +13,7 @@ from task_pipeline.api.reasons import MEANING, Reason
 from task_pipeline.api.resources import EVENTS, PIPELINE_JOBS, PIPELINES, Resource
 from task_pipeline.api.states import State
 from task_pipeline.api.times import format_time
+from task_pipeline.core.attempts import pending_stop
 from task_pipeline.core.messages import shortened
 from task_pipeline.core.naming import digest
 from task_pipeline.core.records import JobRecord, PipelineRecord
@@ -97,9 +98,10 @@ def _of_job(before: JobRecord, after: JobRecord) -> Event | None:
 
 
 def _starts_slowly(job: JobRecord) -> bool:
-    """Only a start that takes long has a message: the kubelet's or the scheduler's."""
+    """Only a start that takes long has a message, the kubelet's or the scheduler's; and one that has been refused."""
     status = job.status
-    return status.state is State.IN_PROGRESS and status.reason == Reason.STARTING and bool(status.message)
+    starts = status.state is State.IN_PROGRESS and status.reason == Reason.STARTING
+    return starts and bool(status.message) and pending_stop(status) is None
 
 
 def _about_job(job: JobRecord, reason: str, action: str) -> Event:
@@ -119,7 +121,9 @@ def _about_job(job: JobRecord, reason: str, action: str) -> Event:
 
 def _of_pipeline(before: PipelineRecord, after: PipelineRecord) -> Event | None:
     old, new = before.status, after.status
-    told = (old.state, old.reason, old.message, old.run) == (new.state, new.reason, new.message, new.run)
+    same_end = (old.state, old.reason, old.run) == (new.state, new.reason, new.run)
+    # Another message alone is an answer to a rerun; other faults of a spec come with another time.
+    told = same_end and (old.message == new.message or old.completion_time == new.completion_time)
     failed = new.state is State.ERROR
     warned = new.state is State.DONE and new.reason == Reason.SUCCEEDED_WITH_WARNINGS
     if told or not (failed or warned):

@@ -11,7 +11,7 @@ from task_pipeline.api.reasons import Reason
 from task_pipeline.api.resources import PIPELINE_JOBS, PIPELINES
 from task_pipeline.api.states import State
 from task_pipeline.core.events import Event, body_of, event_of
-from task_pipeline.core.job_decision import JobFacts, decide_job
+from task_pipeline.core.job_decision import JobFacts, decide_job, refused
 from task_pipeline.core.records import Attempt, JobRecord, JobStatus, PipelineRecord, PipelineStatus
 from tests.unit.core.job_builders import NOW, any_facts, at, job, pipeline, running, statuses, stopping, texts
 
@@ -27,6 +27,11 @@ def ended(state: State, reason: Reason, message: str | None = "it broke", **chan
 def summary(event: Event | None) -> tuple[str, str, str]:
     assert event is not None
     return event.reason, event.action, event.note
+
+
+def begun_to_be_refused() -> JobStatus:
+    """The first of the two statuses of a launch that the API server refuses for good."""
+    return refused(job(JobStatus()), 1, Reason.POD_REJECTED, "spec.x: no", NOW)[0]
 
 
 def retried(reason: Reason, number: int = 1) -> JobStatus:
@@ -61,6 +66,7 @@ def test_a_slow_start_is_a_warning_when_its_message_comes() -> None:
 
 
 SILENT = {
+    "a launch was refused": (JobStatus(), begun_to_be_refused()),
     "launched": (JobStatus(), running()),
     "running": (running(), running(reason=Reason.RUNNING.value)),
     "runs after a slow start": (running(message="slow"), running(reason=Reason.RUNNING.value)),
@@ -136,9 +142,12 @@ def test_an_edit_of_a_failed_pipeline_that_is_only_acknowledged_is_none() -> Non
 
 
 def test_another_fault_of_an_invalid_pipeline_and_another_run_are_told_apart() -> None:
-    status = PipelineStatus(state=State.ERROR, reason=Reason.INVALID_SPEC.value, message="jobs[0].kind: unknown")
+    status = PipelineStatus(
+        state=State.ERROR, reason=Reason.INVALID_SPEC.value, message="jobs[0].kind: unknown", completion_time=at(1)
+    )
     first = event_of(pipeline(), pipeline(status=status))
-    edited = pipeline(status=replace(status, message="jobs[1].kind: unknown"), generation=2)
+    other = replace(status, message="jobs[1].kind: unknown", completion_time=at(2))
+    edited = pipeline(status=other, generation=2)
     second = event_of(pipeline(status=status), edited)
     third = event_of(pipeline(), pipeline(status=replace(status, run=2)))
     assert first is not None
@@ -146,6 +155,14 @@ def test_another_fault_of_an_invalid_pipeline_and_another_run_are_told_apart() -
     assert third is not None
     assert first.key == second.key != third.key
     assert len({body_of(event, "me", NOW)["metadata"]["name"] for event in (first, second, third)}) == 3
+
+
+def test_the_answer_to_a_rerun_is_no_failure() -> None:
+    status = PipelineStatus(
+        state=State.ERROR, reason=Reason.JOB_FAILED.value, message="failed in stage s: a", completion_time=at(1)
+    )
+    answered = replace(status, message="rerun 1 waits until spec.cancel is removed")
+    assert event_of(pipeline(status=status), pipeline(status=answered, generation=2)) is None
 
 
 def test_records_of_different_kinds_are_no_change() -> None:
