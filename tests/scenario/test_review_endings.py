@@ -86,6 +86,18 @@ async def test_an_answer_to_a_rerun_is_no_second_failure() -> None:
         assert len(world.cluster.admin.list(EVENTS)) == before
 
 
+async def test_a_rerun_that_is_not_asked_for_any_more_is_not_told_of() -> None:
+    async with running() as world:
+        world.submit("p", shell("a", exit_code=1))
+        await world.until_final()
+        said = world.pipeline("p")["message"]
+        world.edit("p", cancel="Now", rerun={"id": "1"})
+        await world.cluster.admin.wait_for(lambda: "rerun 1 waits" in world.pipeline("p")["message"], 60)
+        world.edit("p", cancel=None, rerun=None)
+        await asyncio.sleep(30)
+        assert world.pipeline("p")["message"] == said
+
+
 async def test_a_removal_that_is_refused_for_good_is_not_asked_for_all_the_time() -> None:
     async with running() as world:
         world.submit("p", shell("a"), ttlSecondsAfterFinished=1)

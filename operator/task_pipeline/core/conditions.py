@@ -11,6 +11,7 @@ from task_pipeline.api.reasons import Reason
 from task_pipeline.api.states import State
 from task_pipeline.core.records import Condition
 
+CONDITION_MESSAGE = 1024  # characters of a Pipeline's message: three conditions repeat it
 _ORDER = ("Accepted", "Succeeded", "Finished", "Ready", "Reconciling", "Stalled", "Suspended")
 
 # state (or "suspended", "invalid") -> condition -> status; a condition that is not named is absent

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from task_pipeline.api.times import format_time
 from task_pipeline.core.deadlines import after, passed
 from task_pipeline.core.records import PipelineRecord, PipelineStatus
-from task_pipeline.core.rerun import answer, wish
+from task_pipeline.core.rerun import answer, unasked, wish
 from task_pipeline.core.rollup import Tally
 
 
@@ -40,7 +40,7 @@ def afterwards(pipeline: PipelineRecord, tally: Tally, *, jobs: bool, ttl: float
     `ttl` is the time to live in seconds of one that names none; `tally` counts its latest run.
     """
     rerun, seen = wish(pipeline), replace(pipeline, status=acknowledged(pipeline))
-    status = seen.status if rerun is None else answer(seen, rerun, tally, format_time(now))
+    status = unasked(seen) if rerun is None else answer(seen, rerun, tally, format_time(now))
     if status.run != pipeline.status.run:
         return Afterwards(status)
     due = after(status.completion_time, _time_to_live(pipeline, ttl))

@@ -15,7 +15,7 @@ from task_pipeline.api.reasons import Reason
 from task_pipeline.api.states import TERMINAL, State, pipeline_may_move
 from task_pipeline.api.times import format_time
 from task_pipeline.core.closing import Closing, Pressure, of_pipeline, pressure
-from task_pipeline.core.conditions import Situation, pipeline_conditions
+from task_pipeline.core.conditions import CONDITION_MESSAGE, Situation, pipeline_conditions
 from task_pipeline.core.deadlines import after, passed
 from task_pipeline.core.finished import Cleanup, acknowledged, afterwards
 from task_pipeline.core.outcome import ending_of, outcome
@@ -25,7 +25,6 @@ from task_pipeline.core.stages import Barrier, judge, stage_status
 from task_pipeline.core.waiting import Wait
 
 NAMED_FAILURES = 5  # in the message of a run that failed
-CONDITION_MESSAGE = 1024  # characters: three conditions repeat it
 
 
 class Urgency(IntEnum):

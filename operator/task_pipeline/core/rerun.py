@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from task_pipeline.api.pipeline import Rerun
 from task_pipeline.api.reasons import Reason
 from task_pipeline.api.states import State
-from task_pipeline.core.conditions import Situation, pipeline_conditions
+from task_pipeline.core.conditions import CONDITION_MESSAGE, Situation, pipeline_conditions
 from task_pipeline.core.records import JobRecord, Kept, PipelineRecord, PipelineStatus
 from task_pipeline.core.rollup import Tally
 
@@ -41,11 +41,25 @@ def answer(pipeline: PipelineRecord, rerun: Rerun, tally: Tally, now: str) -> Pi
     done = tuple(count.done for count in counts)
     removed = any(left < stage.done for left, stage in zip(done, status.stages, strict=False))
     if removed or status.cleanup_time is not None or any(count.done < count.kept for count in counts):
-        return replace(_told(pipeline, f"rerun {rerun.id} was refused: {REMOVED}"), rerun_id=rerun.id)
+        return replace(_told(pipeline, _refused(rerun, REMOVED)), rerun_id=rerun.id)
     if done == spec.stage_totals:
-        return replace(_told(pipeline, f"rerun {rerun.id} was refused: {ALL_DONE}"), rerun_id=rerun.id)
+        return replace(_told(pipeline, _refused(rerun, ALL_DONE)), rerun_id=rerun.id)
     since = pipeline.run if status.kept is None else status.kept.since
     return _begun(pipeline, rerun, Kept(since=since, jobs=done), now)
+
+
+def unasked(pipeline: PipelineRecord) -> PipelineStatus:
+    """The status of a final Pipeline that asks for no rerun: its message is that of its end again, unless it says why
+    the rerun that still stands in the spec was refused.
+    """
+    status = pipeline.status
+    rerun = None if pipeline.spec is None else pipeline.spec.rerun
+    message = status.message or ""
+    said = next((one.message for one in status.conditions if one.type == "Succeeded"), message)
+    refused = rerun is not None and message.startswith(_refused(rerun, ""))
+    if refused or message[:CONDITION_MESSAGE] == said[:CONDITION_MESSAGE]:
+        return status
+    return _told(pipeline, said)
 
 
 def kept_names(pipeline: PipelineRecord, jobs: Iterable[JobRecord]) -> frozenset[str]:
@@ -62,8 +76,12 @@ def kept_names(pipeline: PipelineRecord, jobs: Iterable[JobRecord]) -> frozenset
     )
 
 
+def _refused(rerun: Rerun, why: str) -> str:
+    return f"rerun {rerun.id} was refused: {why}"
+
+
 def _told(pipeline: PipelineRecord, message: str) -> PipelineStatus:
-    return replace(pipeline.status, message=message)
+    return replace(pipeline.status, message=message or None)
 
 
 def _begun(pipeline: PipelineRecord, rerun: Rerun, kept: Kept | None, now: str) -> PipelineStatus:

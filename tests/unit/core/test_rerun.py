@@ -6,8 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from task_pipeline.api.states import State
-from task_pipeline.core.records import JobRecord, Kept, PipelineRecord, PipelineStatus, StageStatus
-from task_pipeline.core.rerun import ALL_DONE, REMOVED, answer, kept_names, wish
+from task_pipeline.core.records import Condition, JobRecord, Kept, PipelineRecord, PipelineStatus, StageStatus
+from task_pipeline.core.rerun import ALL_DONE, REMOVED, answer, kept_names, unasked, wish
 from task_pipeline.core.rollup import tally_of
 from tests import make
 
@@ -23,6 +23,9 @@ ENDED = PipelineStatus(
     start_time=make.at(0),
     completion_time=make.at(5),
 )
+
+
+SAID = (Condition(type="Succeeded", status="False", reason="JobFailed", message="failed in stage s: b"),)
 
 
 def finished(rerun: dict[str, Any] | None, *, status: PipelineStatus = ENDED, **spec: Any) -> PipelineRecord:
@@ -124,3 +127,25 @@ class TestKeptNames:
 
     def test_a_first_run_keeps_nothing(self) -> None:
         assert kept_names(finished(None), ran(DONE)) == frozenset()
+
+
+class TestNoWishAnyMore:
+    WAITS = replace(ENDED, message="rerun 1 waits until spec.cancel is removed", conditions=SAID)
+
+    @pytest.mark.parametrize("rerun", [None, {"id": "0"}])
+    def test_the_word_about_a_rerun_that_was_withdrawn_is_taken_back(self, rerun: dict[str, str] | None) -> None:
+        status = replace(self.WAITS, rerun_id="0")
+        assert unasked(finished(rerun, status=status)) == replace(status, message=ENDED.message)
+
+    def test_a_run_that_ended_without_a_word_has_none_again(self) -> None:
+        status = replace(self.WAITS, conditions=(replace(SAID[0], message=""),))
+        assert unasked(finished(None, status=status)).message is None
+
+    def test_why_it_was_refused_is_told_as_long_as_it_is_in_the_spec(self) -> None:
+        status = replace(self.WAITS, message=f"rerun 1 was refused: {ALL_DONE}", rerun_id="1")
+        assert unasked(finished({"id": "1"}, status=status)) == status
+        assert unasked(finished(None, status=status)).message == ENDED.message
+
+    def test_a_long_message_of_which_the_condition_has_only_the_beginning_stays(self) -> None:
+        status = replace(ENDED, message="x" * 5000, conditions=(replace(SAID[0], message="x" * 1024),))
+        assert unasked(finished(None, status=status)) == status
