@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from task_pipeline.api.resources import EVENTS, PIPELINES, PODS
+from task_pipeline.api.times import parse_time
 from task_pipeline.kube.errors import Forbidden, Invalid
 from tests.fakes import on
 from tests.scenario.world import World, running, shell
@@ -107,3 +108,20 @@ async def test_a_removal_that_is_refused_for_good_is_not_asked_for_all_the_time(
         assert 2 <= refused.hits <= 10
         refused.remove()
         await world.cluster.admin.wait_for(lambda: not world.jobs(), 700)
+
+
+async def test_a_rerun_that_waited_too_long_keeps_its_turn_when_it_is_divided() -> None:
+    """maxWaitSeconds bounds the wait from the moment at which the run was asked for, not from its division."""
+    async with running(queue_size=1, max_running_jobs=1) as world:
+        world.client("patient", maxWaitSeconds=300, priority=50)
+        world.submit("p", shell("a"), clientId="patient")
+        await world.until_final()
+        for number in range(40):
+            world.submit(f"other-{number:02}", shell("a", seconds=30))
+        await asyncio.sleep(5)
+        world.edit("p", rerun={"id": "1", "scope": "All"})
+        await world.cluster.admin.wait_for(lambda: world.pipeline("p").get("startTime") and run_of(world) == 2, 2000)
+        status = world.pipeline("p")
+        waited = parse_time(status["startTime"]) - parse_time(status["acceptedTime"])
+        assert 300 <= waited.total_seconds() < 300 + 35
+        await world.until_final(seconds=2000)

@@ -30,14 +30,14 @@ def job_entry(job: JobRecord, pipeline: PipelineRecord | None, accepted: str, *,
     """The entry of a PipelineJob; `accepted` is the acceptedTime of its Pipeline.
 
     The Pipeline's priority is read where users edit it, in the Pipeline. A job of the first stage waits since its
-    Pipeline was created, a later one since it was created itself, and one that is tried again since it may be.
+    Pipeline does, a later one since it was created itself, and one that is tried again since it may be.
     """
     spec = None if pipeline is None else pipeline.spec
     since = job.created
     if job.status.next_attempt_time is not None:
         since = job.status.next_attempt_time
-    elif pipeline is not None and job.spec.run == 1 and job.spec.stage_index == pipeline.first_stage:
-        since = pipeline.created
+    elif pipeline is not None and job.spec.run == pipeline.run and job.spec.stage_index == pipeline.first_stage:
+        since = _waits_since(pipeline, accepted)
     key = OrderKey(
         job.spec.pipeline_priority if spec is None else spec.priority,
         job.spec.stage_index,
@@ -57,7 +57,7 @@ def pipeline_entry(pipeline: PipelineRecord, accepted: str, kept: Collection[str
         pipeline.uid,
         first[0].client,
         best,
-        _seconds(pipeline.created if pipeline.run == 1 else accepted),
+        _seconds(_waits_since(pipeline, accepted)),
         pipeline.status.reason or "",
         jobs=len(first),
         is_pipeline=True,
@@ -73,8 +73,9 @@ def stage_entries(
     """
     spec = pipeline.spec
     assert spec is not None
-    is_first = pipeline.run == 1 and stage == pipeline.first_stage
-    since = _seconds(pipeline.created) if is_first else float(int(now))  # a creationTimestamp has whole seconds
+    is_first = stage == pipeline.first_stage
+    # A creationTimestamp has whole seconds.
+    since = _seconds(_waits_since(pipeline, accepted)) if is_first else float(int(now))
     return [
         Entry(
             job_hash(pipeline.uid, pipeline.run, job.name),
@@ -86,6 +87,11 @@ def stage_entries(
         for index, job in enumerate(spec.jobs)
         if job.stage == spec.stages[stage] and job.name not in kept
     ]
+
+
+def _waits_since(pipeline: PipelineRecord, accepted: str) -> str:
+    """Since when its first jobs wait: its creation, or the moment at which another run was asked for."""
+    return pipeline.created if pipeline.run == 1 else accepted
 
 
 def _seconds(moment: str) -> float:
