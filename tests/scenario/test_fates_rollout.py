@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from task_pipeline.api.resources import DEPLOYMENTS, PIPELINES, PODS
+from task_pipeline.kube.errors import Unreachable
 from tests.fakes import fates, on
 from tests.fakes.deployments import Rollout
 from tests.fakes.refusals import server_error
@@ -230,7 +231,29 @@ async def test_a_failed_rollout_is_rolled_back_only_if_that_is_wanted(policy: st
         world.submit("roll", rollout(image=BAD, progressDeadlineSeconds=30, onFailure=policy, force=True))
         assert await world.until_final("roll") == {"roll": "ERROR"}
         assert image_of(shop(world)) == {"Keep": BAD, "Rollback": OLD}[policy]
-        assert ("rolled back to revision 1" in world.job("roll", "web")["message"]) is (policy == "Rollback")
+        assert ("rolled back to the revision before" in world.job("roll", "web")["message"]) is (policy == "Rollback")
+
+
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_a_rollback_survives_a_crash_at_every_write(number: int, after: bool) -> None:
+    """Never a second step back, never the bad revision again, and never a success of the old one for the job's."""
+    async with running() as world:
+        await made_by_hand(world, OLD)
+        stuck_is(world, BAD)
+        world.submit("roll", rollout(image=BAD, progressDeadlineSeconds=30, onFailure="Rollback", force=True))
+        await asyncio.sleep(20)
+        before, behind = (None, Unreachable("cut")) if after else (Unreachable("cut"), None)
+        fault = world.cluster.fault(on("write"), skip=number, before=before, after=behind)
+        await asyncio.sleep(20)
+        await world.kill()
+        await asyncio.sleep(20)
+        await world.start()
+        assert await world.until_final("roll") == {"roll": "ERROR"}
+        assert (fault.hits, image_of(shop(world))) == (1, OLD)
+        assert world.job("roll", "web")["reason"] == "ProgressDeadlineExceeded"
+        assert "rolled back to the revision before" in world.job("roll", "web")["message"]
+        assert sum(request.committed for request in world.cluster.journal.of("patch", DEPLOYMENTS)) == 1
 
 
 @pytest.mark.parametrize("policy", ["Keep", "Remove"])

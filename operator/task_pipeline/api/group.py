@@ -35,6 +35,8 @@ MANAGED_BY = "task-pipeline"
 LABEL_PIPELINE_UID = f"{GROUP}/pipeline-uid"
 LABEL_JOB_HASH = f"{GROUP}/job-hash"
 ANNOTATION_ATTEMPT = f"{GROUP}/attempt"
+ANNOTATION_SUBMISSION = f"{GROUP}/submission"
+ANNOTATION_ROLLED_BACK = f"{GROUP}/rolled-back"
 RESERVED_PREFIX = f"{GROUP}/"
 
 FIELD_MANAGER = "task-pipeline"

@@ -16,9 +16,9 @@ from task_pipeline.api.resources import (
     DEPLOYMENTS,
     KUBERNETES_JOBS,
     PODS,
-    REPLICA_SETS,
     Resource,
 )
+from task_pipeline.backends.rollback import roll_back
 from task_pipeline.core.workload import AttemptIdentity, Launch
 from task_pipeline.kube.cluster import Cluster, Propagation
 from task_pipeline.kube.errors import AlreadyExists, Conflict, NotFound
@@ -31,7 +31,6 @@ VIEWS: dict[Resource, type[PodView] | type[KubernetesJobView] | type[DeploymentV
 RESOURCE_OF: dict[type, Resource] = {view: resource for resource, view in VIEWS.items()}
 BY_KIND: dict[str, Resource] = {resource.kind: resource for resource in VIEWS}
 PODS_LOOKED_AT = 50  # of a Deployment, in one request
-_REVISION = "deployment.kubernetes.io/revision"
 
 
 class NameTaken(Exception):
@@ -122,44 +121,9 @@ class KubeBackend:
             return False
         return True
 
-    async def roll_back(self, namespace: str, name: str, uid: str) -> str:
-        """Give a Deployment the pod template of its previous revision; returns a sentence on what was done."""
-        current = await self.current(DEPLOYMENTS, namespace, name)
-        if current is None or current["metadata"]["uid"] != uid:
-            return "the Deployment is gone, nothing was rolled back"
-        now = int(current["metadata"].get("annotations", {}).get(_REVISION, "0"))
-        previous = await self._previous_revision(namespace, uid, now)
-        if previous is None:
-            return "there is no earlier revision to roll back to"
-        revision, template = previous
-        template["metadata"].get("labels", {}).pop("pod-template-hash", None)
-        version = current["metadata"]["resourceVersion"]
-        await self._cluster.patch(
-            DEPLOYMENTS,
-            namespace,
-            name,
-            [
-                {"op": "test", "path": "/metadata/resourceVersion", "value": version},
-                {"op": "replace", "path": "/spec/template", "value": template},
-            ],
-        )
-        return f"rolled back to revision {revision}"
-
-    async def _previous_revision(self, namespace: str, uid: str, now: int) -> tuple[int, dict[str, Any]] | None:
-        """The newest revision before `now` among the Deployment's ReplicaSets, with its pod template."""
-        found: list[tuple[int, dict[str, Any]]] = []
-        token: str | None = None
-        while True:
-            raw = await self._cluster.list(REPLICA_SETS, namespace, limit=100, continue_token=token)
-            page = msgspec.json.decode(raw)
-            for item in page["items"]:
-                owners = item["metadata"].get("ownerReferences", ())
-                revision = int(item["metadata"].get("annotations", {}).get(_REVISION, "0"))
-                if revision < now and any(owner["uid"] == uid for owner in owners):
-                    found.append((revision, item["spec"]["template"]))
-            token = page["metadata"].get("continue")
-            if not token:
-                return max(found, key=lambda pair: pair[0]) if found else None
+    async def roll_back(self, namespace: str, name: str, uid: str, mark: str) -> str:
+        """Take a Deployment back to its previous revision, once for each `mark`; returns what was done."""
+        return await roll_back(self._cluster, namespace, name, uid, mark)
 
     def _must_be_ours(self, metadata: ObjectMeta, attempt: AttemptIdentity) -> None:
         owned = metadata.controller_uid == attempt.job_uid

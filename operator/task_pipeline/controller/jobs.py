@@ -20,6 +20,7 @@ from task_pipeline.controller.scheduler import Scheduler
 from task_pipeline.controller.workloads import Workloads
 from task_pipeline.controller.workqueue import Key, Of, WorkQueue
 from task_pipeline.core import closing
+from task_pipeline.core.attempts import begin_stop, pending_stop
 from task_pipeline.core.job_decision import Action, JobDecision, JobFacts, decide_job
 from task_pipeline.core.messages import STATUS_LENGTH, shortened
 from task_pipeline.core.records import JobRecord, JobStatus, PipelineRecord, WorkloadRef
@@ -165,7 +166,9 @@ class JobReconciler:
             await self._write(job, decision.status)
 
     async def _write(self, job: JobRecord, status: JobStatus) -> None:
-        status = await self._rolled_back(job, status)
+        deployment = _to_roll_back(job, status)
+        if deployment is not None:
+            status = await self._roll_back(job, status, deployment)
         written = await self._tools.executor.job_status(job, status)
         if written is not None and written.final:
             self._log_end(written)
@@ -192,14 +195,25 @@ class JobReconciler:
             if is_claimless(view, job) and meta.deletion_timestamp is None:
                 await self._tools.backend.stop(RESOURCE_OF[type(view)], job.namespace, meta.name, meta.uid)
 
-    async def _rolled_back(self, job: JobRecord, status: JobStatus) -> JobStatus:
-        """Carry out `onFailure: Rollback` of a Deployment before its failure is told."""
-        reference = job.status.workload
-        replaced = status.reason == Reason.CONFLICT  # what would be rolled back is another job's
-        if status.state is not State.ERROR or replaced or reference is None or not _wants_rollback(job, reference):
-            return status
-        done = await self._tools.backend.roll_back(job.namespace, reference.name, reference.uid)
+    async def _roll_back(self, job: JobRecord, status: JobStatus, reference: WorkloadRef) -> JobStatus:
+        """Take a Deployment back, and tell it with its failure.
+
+        The failure is remembered first: else, after a crash, the old revision's success would be taken for the job's.
+        """
+        if pending_stop(job.status) is None:
+            ended = status.attempts[-1]
+            return begin_stop(job.status, Reason(status.reason), ended.message or "")
+        mark = f"{job.hash}-{job.status.attempt}"
+        done = await self._tools.backend.roll_back(job.namespace, reference.name, reference.uid, mark)
         return replace(status, message=shortened(f"{status.message or status.reason}; {done}", STATUS_LENGTH))
+
+
+def _to_roll_back(job: JobRecord, status: JobStatus) -> WorkloadRef | None:
+    """The Deployment that is to go back before the failure `status` is told; not one that another job has applied."""
+    reference = job.status.workload
+    if status.state is not State.ERROR or status.reason == Reason.CONFLICT or reference is None:
+        return None
+    return reference if _wants_rollback(job, reference) else None
 
 
 def _wants_rollback(job: JobRecord, reference: WorkloadRef) -> bool:
