@@ -21,6 +21,7 @@ ENV_NAME_PATTERN = r"^([-_A-Za-z]|[.][-_A-Za-z0-9])[-._A-Za-z0-9]*$"
 _NAME_PART = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 QUALIFIED_NAME_PATTERN = rf"^([a-z0-9]([-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_NAME_PART}$"
 LABEL_VALUE_PATTERN = rf"^({_NAME_PART})?$"
+QUEUE_PATTERN = rf"^{_NAME_PART}$"
 IMAGE_PATTERN = r"^[^\s\x00-\x20\x7f]+$"
 
 HINTS: Mapping[str, str] = {
@@ -29,6 +30,7 @@ HINTS: Mapping[str, str] = {
     ENV_NAME_PATTERN: "must be the name of an environment variable: A-Z a-z 0-9 . _ -, not beginning with a digit",
     QUALIFIED_NAME_PATTERN: "must be a name such as team or example.com/team, at most 63 characters after the /",
     LABEL_VALUE_PATTERN: "must be at most 63 of A-Z a-z 0-9 . _ - and begin and end with a letter or digit",
+    QUEUE_PATTERN: "must be at most 63 of A-Z a-z 0-9 . _ - and begin and end with a letter or digit",
     IMAGE_PATTERN: "must be an image reference without blanks",
 }
 
@@ -94,6 +96,7 @@ EnvName = Annotated[str, Field(pattern=ENV_NAME_PATTERN)]
 QualifiedName = Annotated[str, Field(pattern=QUALIFIED_NAME_PATTERN)]
 LabelKey = Annotated[QualifiedName, AfterValidator(_unreserved)]
 LabelValue = Annotated[str, Field(pattern=LABEL_VALUE_PATTERN)]
+QueueName = Annotated[str, Field(pattern=QUEUE_PATTERN)]
 Image = Annotated[str, Field(pattern=IMAGE_PATTERN)]
 Quantity = Annotated[str | int | float, BeforeValidator(_quantity)]
 FileMode = Annotated[int, Field(ge=0, le=0o777)]

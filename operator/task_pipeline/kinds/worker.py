@@ -7,13 +7,13 @@ the payload as the author wrote it: nothing in it is read, converted or filled i
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import BaseModel, Field
 
 from task_pipeline.core.workload import KindDefaults, Right
 from task_pipeline.kinds._checks import Problem
-from task_pipeline.kinds._scalars import KeyName, KindModel, integer_fault
+from task_pipeline.kinds._scalars import KindModel, QueueName, integer_fault
 
 MAX_PAYLOAD = 262_144  # bytes of JSON
 MAX_DEPTH = 64
@@ -22,7 +22,7 @@ MAX_DEPTH = 64
 class WorkerParams(KindModel):
     """What a worker is to do, and in which queue it finds it."""
 
-    queue: Annotated[KeyName, Field(min_length=1, max_length=63)] = Field(
+    queue: QueueName = Field(
         description="Name of the queue that workers ask. Queues need not be made; each client has its own."
     )
     payload: dict[str, Any] = Field(

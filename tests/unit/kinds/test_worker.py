@@ -53,7 +53,7 @@ def test_names_of_queues(queue: str) -> None:
     assert faults(queue=queue) == {}
 
 
-@pytest.mark.parametrize("queue", ["", "two words", "a/b", "x" * 64, "\u00fc", 7])
+@pytest.mark.parametrize("queue", ["", "two words", "a/b", "x" * 64, "-a", "a.", "\u00fc", 7])
 def test_what_is_no_name_of_a_queue(queue: Any) -> None:
     assert list(faults(queue=queue)) == ["params.queue"]
 
