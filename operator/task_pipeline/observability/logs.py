@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one JSON object: time, level, logger, message, and the traceback if there is one."""
+    """A record as one JSON object: time, level, logger, message, the traceback if there is one, and its `fields`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line for `record`, without its end."""
@@ -17,6 +17,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        line |= getattr(record, "fields", {})
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line)

@@ -44,7 +44,7 @@ def record(decision: Decision) -> None:
         "address": _cut(decision.address),
     }
     shown = {name: value for name, value in fields.items() if value != ""}
-    text = " ".join(f"{name}={value!r}" for name, value in shown.items())
+    text = f"{fields['method']} {decision.route} for {caller.kind.value} {fields['caller']!r}: {decision.status}"
     log.log(_level(decision.status), "%s", text, extra={"fields": shown})
 
 

@@ -4,7 +4,7 @@ Rule: what is refused here has cost a table look-up and nothing else.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
@@ -25,9 +25,9 @@ _EXPIRED = "the token has expired: get a new one at /oauth2/token"
 class Limits:
     """How often one address and one caller may ask, and how wrong credentials are slowed down."""
 
-    address: Rate = Rate(per_second=100, burst=400)
-    caller: Rate = Rate(per_second=100, burst=400)
-    patience: Patience = Patience()
+    address: Rate = field(default_factory=lambda: Rate(per_second=100, burst=400))
+    caller: Rate = field(default_factory=lambda: Rate(per_second=100, burst=400))
+    patience: Patience = field(default_factory=Patience)
 
 
 class Gate:
