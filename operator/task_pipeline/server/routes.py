@@ -4,12 +4,16 @@ Rule: default deny. A route says who may call it at all (`access`); whether this
 handler's question to `services.authorizer`.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
 
 from pydantic import BaseModel
 
+from task_pipeline.api.common import JOB_PATTERN, SUBDOMAIN_PATTERN
 from task_pipeline.server.call import Call, Reply
 
 JSON = "application/json"
@@ -28,15 +32,39 @@ class Access(StrEnum):
     ATTEMPT = "attempt"
 
 
+class Part(NamedTuple):
+    """What a part of a path may be; anything else is a path that does not exist."""
+
+    pattern: str
+    length: int
+    description: str
+
+    def fits(self, text: str) -> bool:
+        """Whether `text` may stand there."""
+        return 0 < len(text) <= self.length and re.search(self.pattern, text) is not None
+
+
+PARTS: Mapping[str, Part] = MappingProxyType(
+    {
+        "namespace": Part(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", 63, "A Kubernetes namespace."),
+        "name": Part(SUBDOMAIN_PATTERN, 253, "Name of the Pipeline."),
+        "job": Part(JOB_PATTERN, 63, "Name of the job in its Pipeline."),
+        "n": Part(r"^[1-9][0-9]*$", 9, "Number of the attempt, from 1."),
+    }
+)
+ANY_PART = Part(r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", 253, "A name.")
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One method of one path.
 
-    `path` has its parts in braces, each without a slash or a colon: `/pipelines/{name}:cancel`. `body` and `query` are
-    validated before the handler runs; `media` are the content types of the body. `answers` are the models of the
-    bodies by status, None for no body; `problems` the statuses of problems besides those that any route may have.
-    `timeout` is in seconds. `stream` marks a route that is meant to be held open, which the cap on concurrent requests
-    does not count. `headers` documents what a route reads beyond the usual, name to meaning.
+    `path` has its parts in braces, each without a slash or a colon: `/pipelines/{name}:cancel`; `PARTS` says what they
+    may be. `body` and `query` are validated before the handler runs; `media` are the content types of the body.
+    `answers` are the models of the bodies by status, None for no body; `problems` the statuses of problems besides
+    those that any route may have. `timeout` is in seconds. `stream` marks a route that is meant to be held open, which
+    the cap on concurrent requests does not count. `headers` documents what a route reads beyond the usual, name to
+    meaning.
     """
 
     method: str
@@ -53,3 +81,8 @@ class Route:
     stream: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
+
+    @property
+    def parts(self) -> Mapping[str, Part]:
+        """The parts of the path in their order."""
+        return {name: PARTS.get(name, ANY_PART) for name in re.findall(r"{(\w+)}", self.path)}

@@ -1,0 +1,96 @@
+"""Pipelines and PipelineJobs as callers see them, and how a caller comes to one of its own.
+
+Rule: what is not the caller's own and what does not exist are answered with one and the same problem. Answers are the
+API server's objects in camelCase, without managedFields, which are for machines and make half of an object.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import orjson
+
+from task_pipeline.api.resources import PIPELINES, Resource
+from task_pipeline.kube.errors import NotFound
+from task_pipeline.server.auth.callers import Verb
+from task_pipeline.server.call import Call, Reply
+from task_pipeline.server.problem import ProblemError, problem
+from task_pipeline.server.seed import camel
+from task_pipeline.server.upstream import Object, get, persistently
+
+Edit = Callable[[Object], Mapping[str, Any] | None]
+
+
+def missing(namespace: str, name: str) -> ProblemError:
+    """404 for a Pipeline that does not exist, or is somebody else's."""
+    return problem(404, "NotFound", f"there is no Pipeline {name} in the namespace {namespace}")
+
+
+async def owned(call: Call, verb: Verb) -> Object:
+    """The Pipeline of the path as it is now, which the caller may `verb`. Raises ProblemError, KubeError."""
+    namespace, name = call.path["namespace"], call.path["name"]
+    ask = call.services.authorizer.authorize
+    try:
+        await ask(call.caller, verb, namespace)
+        thing = await get(call.services.cluster, PIPELINES, namespace, name)
+        await ask(call.caller, verb, namespace, thing["spec"].get("clientId"))
+    except NotFound as error:
+        raise missing(namespace, name) from error
+    except ProblemError as error:
+        raise (missing(namespace, name) if error.status == 404 else error) from error
+    return thing
+
+
+async def change(call: Call, resource: Resource, find: Callable[[], Awaitable[Object]], edit: Edit) -> Reply:
+    """Patch what `find` finds with the spec fields that `edit` gives for it, None for no write; the object after it.
+
+    Every write names the version that was judged; when somebody else was faster both are asked again, a while. With
+    If-Match a version that is not named there is 412. Raises ProblemError, KubeError.
+    """
+
+    async def attempt() -> Object:
+        thing = await find()
+        check_match(call, thing)
+        spec = edit(thing)
+        if spec is None:
+            return thing
+        metadata = thing["metadata"]
+        body = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "spec": dict(spec)}
+        raw = await call.services.cluster.patch(resource, metadata["namespace"], metadata["name"], body)
+        changed: Object = orjson.loads(raw)
+        return changed
+
+    return reply(await persistently(attempt))
+
+
+def reply(thing: Object, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
+    """The object as an answer with its ETag."""
+    return Reply(status, shown(thing), {"ETag": etag(thing), **(headers or {})})
+
+
+def shown(thing: Object) -> Object:
+    """The object as callers see it."""
+    metadata = {name: value for name, value in thing["metadata"].items() if name != "managedFields"}
+    return thing | {"metadata": metadata, "spec": camel(thing["spec"])[0]}
+
+
+def etag(thing: Object) -> str:
+    """The entity tag: the quoted resourceVersion."""
+    return f'"{thing["metadata"]["resourceVersion"]}"'
+
+
+def check_match(call: Call, thing: Object) -> None:
+    """Raise 412 unless If-Match is absent, `*`, or names the version of `thing`."""
+    given = call.headers.get("If-Match")
+    if given is not None and "*" not in (tags := _tags(given)) and etag(thing) not in tags:
+        text = f"the object has changed and is {etag(thing)} now: read it again, and decide anew"
+        raise problem(412, "PreconditionFailed", text)
+
+
+def unchanged(call: Call, thing: Object) -> bool:
+    """Whether If-None-Match names the version of `thing`."""
+    tags = _tags(call.headers.get("If-None-Match", ""))
+    return "*" in tags or etag(thing) in {tag.removeprefix("W/") for tag in tags}
+
+
+def _tags(header: str) -> frozenset[str]:
+    return frozenset(tag.strip() for tag in header.split(",") if tag.strip())

@@ -1,0 +1,56 @@
+"""Which namespaces a list without a namespace covers: all that the caller may see, and no error for others."""
+
+import asyncio
+from collections.abc import Sequence
+
+import orjson
+
+from task_pipeline.api.resources import NAMESPACES
+from task_pipeline.server.auth.callers import EVERY_NAMESPACE, Caller, CallerKind, Verb
+from task_pipeline.server.problem import ProblemError, problem
+from task_pipeline.server.services import Services
+from task_pipeline.server.upstream import persistently
+
+MAX_ASKED = 500  # namespaces that are asked about one by one
+_AT_ONCE = 8
+
+
+async def namespaces(services: Services, caller: Caller) -> Sequence[str | None]:
+    """The namespaces, sorted; (None,) for all of them at once. Raises ProblemError, KubeError."""
+    watched = sorted(services.settings.namespaces)
+    match caller.kind:
+        case CallerKind.CLIENT if caller.reaches(EVERY_NAMESPACE):
+            return watched or (None,)
+        case CallerKind.CLIENT:
+            return sorted(caller.namespaces.intersection(watched)) if watched else sorted(caller.namespaces)
+        case CallerKind.ACCOUNT:
+            if await _may_list(services, caller, EVERY_NAMESPACE):
+                return watched or (None,)
+            return await _asked_one_by_one(services, caller, watched)
+        case _:
+            raise problem(403, "Forbidden", f"a credential of kind {caller.kind} lists no Pipelines")
+
+
+async def _asked_one_by_one(services: Services, caller: Caller, watched: list[str]) -> list[str]:
+    names = watched
+    if not names:
+        raw = await persistently(lambda: services.cluster.list(NAMESPACES, None, limit=MAX_ASKED, metadata_only=True))
+        names = sorted(item["metadata"]["name"] for item in orjson.loads(raw)["items"])
+    at_once = asyncio.Semaphore(_AT_ONCE)
+
+    async def ask(name: str) -> bool:
+        async with at_once:
+            return await _may_list(services, caller, name)
+
+    answers = await asyncio.gather(*map(ask, names))
+    return [name for name, may in zip(names, answers, strict=True) if may]
+
+
+async def _may_list(services: Services, caller: Caller, namespace: str) -> bool:
+    try:
+        await services.authorizer.authorize(caller, Verb.LIST, namespace)
+    except ProblemError as error:
+        if error.status in (403, 404):
+            return False
+        raise
+    return True
