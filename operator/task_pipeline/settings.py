@@ -23,6 +23,7 @@ from pydantic_settings import (
 
 from task_pipeline import settings_file
 from task_pipeline.core.deadlines import Timeouts
+from task_pipeline.core.remote import Lease
 from task_pipeline.core.retry import Backoff
 from task_pipeline.core.workload import KindDefaults, PodSecurity
 
@@ -94,6 +95,11 @@ class Settings(BaseSettings):
         default=600.0,
         description="Seconds a launched attempt may take to begin to run if its job names none.",
     )
+    worker_lease: Annotated[float, Field(ge=1, le=3600)] = Field(
+        default=60.0,
+        description="Seconds for which a worker holds the job that it has claimed without a sign of life; the REST "
+        "server asks for three in that time.",
+    )
     ttl_seconds_after_finished: Live[Annotated[float, Field(ge=0)]] = Field(
         default=604_800.0, description="Seconds after which the children of a finished Pipeline are removed."
     )
@@ -130,6 +136,11 @@ class Settings(BaseSettings):
         return Backoff(
             self.retry_backoff, self.retry_backoff_factor, self.retry_backoff_limit, self.retry_backoff_jitter
         )
+
+    @property
+    def lease(self) -> Lease:
+        """How long workers hold what they have claimed."""
+        return Lease(self.worker_lease)
 
     @property
     def timeouts(self) -> Timeouts:

@@ -139,6 +139,10 @@ class _Kind(Protocol):
 class RemoteKind(_Kind, Protocol):
     """A kind whose attempts are claimed by workers. Nothing is launched: the PipelineJob's status is the record."""
 
+    @property
+    def for_runner(self) -> bool:
+        """True when the runner that comes with the operator does them, for all clients; else a client's own workers."""
+
     def queue(self, params: BaseModel) -> str:
         """The queue in which an attempt waits for its worker."""
 

@@ -24,7 +24,7 @@ BUILT_IN: tuple[JobKind, ...] = (shell.KIND, k8s_job.KIND, k8s_deployment.KIND, 
 
 _BUILT_IN_SOURCE = "task_pipeline itself"
 _LAUNCHED = ("problems", "launch", "workload_name", "observe", "resource", "reads_current", "rights")
-_CLAIMED = ("problems", "queue", "rights")
+_CLAIMED = ("problems", "queue", "for_runner", "rights")
 
 
 class InvalidKind(RuntimeError):

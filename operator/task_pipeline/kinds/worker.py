@@ -52,6 +52,7 @@ class WorkerKind:
     name = "Worker"
     versions: Mapping[str, type[BaseModel]] = MappingProxyType({"1.0.0": WorkerParams})
     rights: tuple[Right, ...] = ()
+    for_runner = False
 
     def problems(self, params: BaseModel, defaults: KindDefaults) -> Sequence[Problem]:
         """A payload that is too large, or would not arrive as it is."""

@@ -108,7 +108,7 @@ def test_another_package_adds_a_kind() -> None:
         (BadVersion(), "'v1' is not like 1.0.0"),
         (NoModel(), "has no pydantic model"),
         (Lacking(), "lacks problems, launch"),
-        (LackingRemote(), "lacks problems, rights"),
+        (LackingRemote(), "lacks problems, for_runner, rights"),
     ],
 )
 def test_an_unusable_kind_stops_the_start(kind: Any, word: str) -> None:
