@@ -28,7 +28,7 @@ class Store:
         self.clients: dict[str, ClientRecord] = {}
         self._job_by_hash: dict[str, str] = {}
         self._jobs_of: dict[str, set[str]] = {}
-        self._tallies: dict[tuple[str, int], Tally] = {}
+        self._tallies: dict[str, dict[int, Tally]] = {}  # by Pipeline and run
         self._workloads: dict[str, dict[str, WorkloadView]] = {}
         self._hash_of_workload: dict[str, str] = {}
         self._ended: dict[str, deque[PodView]] = {}  # by UID of the attempt's workload: pods that are gone
@@ -47,7 +47,7 @@ class Store:
         self._bury(uid)
         record = self.pipelines.pop(uid, None)
         if record is not None and not self._jobs_of.get(uid):
-            self._forget_tallies(uid)
+            self._tallies.pop(uid, None)
         return record
 
     def put_job(self, record: JobRecord) -> bool:
@@ -81,7 +81,7 @@ class Store:
         if not siblings:
             self._jobs_of.pop(record.pipeline_uid, None)
             if record.pipeline_uid not in self.pipelines:
-                self._forget_tallies(record.pipeline_uid)
+                self._tallies.pop(record.pipeline_uid, None)
         return record
 
     def jobs_of(self, pipeline_uid: str) -> list[JobRecord]:
@@ -103,7 +103,7 @@ class Store:
 
     def tally(self, pipeline_uid: str, run: int) -> Tally:
         """The live counts of the jobs of one run; do not change them."""
-        return self._tallies.get((pipeline_uid, run)) or Tally()
+        return self._tallies.get(pipeline_uid, {}).get(run) or Tally()
 
     def tally_of(self, pipeline: PipelineRecord) -> Tally:
         """The counts of a Pipeline's current run, with the jobs that it took over from earlier ones."""
@@ -209,11 +209,7 @@ class Store:
             self._ended.pop(job.status.workload.uid, None)
 
     def _count(self, job: JobRecord, step: int) -> None:
-        self._tallies.setdefault((job.pipeline_uid, job.spec.run), Tally()).count(job, step)
-
-    def _forget_tallies(self, pipeline_uid: str) -> None:
-        for key in [key for key in self._tallies if key[0] == pipeline_uid]:
-            del self._tallies[key]
+        self._tallies.setdefault(job.pipeline_uid, {}).setdefault(job.spec.run, Tally()).count(job, step)
 
     def _bury(self, uid: str) -> None:
         self._deleted[uid] = None

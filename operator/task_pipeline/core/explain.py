@@ -73,10 +73,13 @@ def _queue(
         elif pipeline is not None and _waits(job, pipeline, now):
             held = pipeline.spec is not None and pipeline.spec.suspend
             queue.put(job_entry(job, pipeline, _accepted(pipeline), held=held))
-    divided = {(job.pipeline_uid, job.spec.run) for job in jobs.values()}
+    jobs_of: dict[str, list[JobRecord]] = {}
+    for job in jobs.values():
+        jobs_of.setdefault(job.pipeline_uid, []).append(job)
     for pipeline in pipelines.values():
-        if (pipeline.uid, pipeline.run) not in divided and _waits_whole(pipeline):
-            queue.put(pipeline_entry(pipeline, _accepted(pipeline), kept_names(pipeline, jobs.values())))
+        own = jobs_of.get(pipeline.uid, [])
+        if _waits_whole(pipeline) and all(job.spec.run != pipeline.run for job in own):
+            queue.put(pipeline_entry(pipeline, _accepted(pipeline), kept_names(pipeline, own)))
     return queue
 
 
