@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from task_pipeline.kube.errors import KubeError
 from task_pipeline.server import reading
+from task_pipeline.server.auth import audit
 from task_pipeline.server.auth.callers import NOBODY, Caller, CallerKind
 from task_pipeline.server.call import Call, Reply
 from task_pipeline.server.problem import MEDIA_TYPE, RETRY_SECONDS, ProblemError, from_kube, problem
@@ -31,6 +32,7 @@ MAX_CONCURRENT = 256  # requests at once; more are told to come back
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
+ROUTE: web.RequestKey[Route] = web.RequestKey("route", Route)
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HEADERS = {
@@ -64,27 +66,63 @@ async def _guard(request: web.Request, handler: _Next) -> web.StreamResponse:
     """Give the request its id, and turn whatever goes wrong into a problem."""
     given = request.headers.get("X-Request-Id", "")
     request[REQUEST_ID] = given if _ID.fullmatch(given) else uuid.uuid4().hex
+    answer, error = await _outcome(request, handler)
+    _audit(request, answer.status, "" if error is None else error.reason)
+    return answer
+
+
+async def _outcome(request: web.Request, handler: _Next) -> tuple[web.StreamResponse, ProblemError | None]:
+    """The answer, and the problem if it is one."""
     try:
         reading.check_declared(request)
-        return await handler(request)
-    except ProblemError as error:
-        return _refusal(request, error)
-    except KubeError as error:
-        if (refusal := from_kube(error)).status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            log.warning("request %s: %s", request[REQUEST_ID], error)
-        return _refusal(request, refusal)
-    except web.HTTPException as error:
-        return _refusal(request, _of_router(error))
-    except TimeoutError:
-        log.warning("request %s: %s %s took too long", request[REQUEST_ID], request.method, request.path)
-        text = "the request took too long: ask again"
-        return _refusal(request, problem(503, "Timeout", text, retry_after=RETRY_SECONDS))
+        return await handler(request), None
     except ConnectionError:
-        raise
-    except Exception:
-        log.exception("request %s: %s %s failed", request[REQUEST_ID], request.method, request.path)
-        text = f"a fault of the server; its log tells more about request {request[REQUEST_ID]}"
-        return _refusal(request, problem(500, "InternalError", text))
+        raise  # the caller has gone: there is nobody to answer
+    except Exception as error:
+        refusal = _problem_of(request, error)
+    return _refusal(request, refusal), refusal
+
+
+def _problem_of(request: web.Request, error: Exception) -> ProblemError:
+    """What to say of `error`; what is a fault of ours or of the cluster is logged."""
+    place = f"request {request[REQUEST_ID]}: {request.method} {request.path!r}"
+    match error:
+        case ProblemError():
+            return error
+        case KubeError():
+            refusal = from_kube(error)
+            if refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                log.warning("%s: %s", place, error)
+            return refusal
+        case web.HTTPException():
+            return _of_router(error)
+        case TimeoutError():
+            log.warning("%s took too long", place)
+            return problem(503, "Timeout", "the request took too long: ask again", retry_after=RETRY_SECONDS)
+        case _:
+            log.error("%s failed", place, exc_info=error)
+            text = f"a fault of the server; its log tells more about request {request[REQUEST_ID]}"
+            return problem(500, "InternalError", text)
+
+
+def _audit(request: web.Request, status: int, reason: str) -> None:
+    """One line for every request of a route that is not merely looked at by anybody."""
+    route = request.get(ROUTE)
+    if route is None or (route.access is Access.PUBLIC and route.method == "GET"):
+        return
+    place = (request.match_info.get(name, "") for name in ("namespace", "name"))
+    audit.record(
+        audit.Decision(
+            caller=request.get(CALLER, NOBODY),
+            method=request.method,
+            route=route.path,
+            status=status,
+            request_id=request[REQUEST_ID],
+            address=request.app[SERVICES].address(request),
+            target="/".join(part for part in place if part),
+            reason=reason,
+        )
+    )
 
 
 def _of_router(error: web.HTTPException) -> ProblemError:
@@ -145,6 +183,7 @@ class _Endpoint:
         self._crowd = crowd
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        request[ROUTE] = self._route
         if self._route.stream or self._route.access is Access.PUBLIC:
             return await self._answer(request)
         with self._crowd:

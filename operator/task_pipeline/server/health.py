@@ -18,7 +18,6 @@ class Readiness:
         self._until = 0.0
         self._fault: KubeError | None = None
         self._asking = asyncio.Lock()
-        self.stopping = False
 
     async def healthz(self, call: Call) -> Reply:
         """GET /healthz: the process answers."""
@@ -26,7 +25,7 @@ class Readiness:
 
     async def readyz(self, call: Call) -> Reply:
         """GET /readyz: 503 while the API server does not answer, and once the process is stopping."""
-        if self.stopping:
+        if call.services.stopping.is_set():
             raise problem(503, "Stopping", "this replica is stopping", retry_after=1)
         async with self._asking:
             now = asyncio.get_running_loop().time()

@@ -98,7 +98,11 @@ def _operation(route: Route, refs: Mapping[Any, Document]) -> Document:
     parameters += _query(route.query)
     parameters += [_header(name, meaning) for name, meaning in route.headers.items()]
     responses: Document = {str(status): _answer(status, model, refs) for status, model in route.answers.items()}
-    responses |= {str(status): {"$ref": f"#/components/responses/{status}"} for status in problems_of(route)}
+    for status in problems_of(route):
+        if status not in route.answers:
+            responses[str(status)] = {"$ref": f"#/components/responses/{status}"}
+        elif "content" in responses[str(status)]:
+            responses[str(status)]["content"] |= {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}}
     operation: Document = {
         "operationId": _identity(route),
         "summary": route.summary,

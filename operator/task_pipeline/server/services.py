@@ -3,9 +3,12 @@
 Rule: nothing here remembers anything that matters; a replica that has just started answers like one that is old.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+
+from aiohttp import web
 
 from task_pipeline.core.workload import JobKind
 from task_pipeline.kinds.registry import KINDS
@@ -18,11 +21,17 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _peer(request: web.Request) -> str:
+    return request.remote or ""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Handed to every handler in its Call. `now` gives the time of day in UTC.
 
     The authorizer is asked with the namespace "*" whether a caller may list the Pipelines of all namespaces.
+    `address` tells whose request it is, for the audit log. `stopping` is set once the process has been told to stop:
+    what is held open (long polls, streams) then ends by itself.
     """
 
     cluster: Cluster
@@ -31,3 +40,5 @@ class Services:
     authorizer: Authorizer
     now: Callable[[], datetime] = _now
     kinds: Mapping[str, JobKind] = field(default_factory=lambda: KINDS)
+    address: Callable[[web.Request], str] = _peer
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)

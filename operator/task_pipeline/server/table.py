@@ -208,6 +208,7 @@ def _jobs() -> Sequence[Route]:
 
 
 def _about(readiness: Readiness) -> Sequence[Route]:
+    well = {200: answers.Health}
     return (
         Route(
             "GET",
@@ -217,20 +218,6 @@ def _about(readiness: Readiness) -> Sequence[Route]:
             "List the job kinds",
             answers={200: answers.KindList},
         ),
-        Route(
-            "GET",
-            "/healthz",
-            readiness.healthz,
-            Access.PUBLIC,
-            "Whether the process lives",
-            answers={200: answers.Health},
-        ),
-        Route(
-            "GET",
-            "/readyz",
-            readiness.readyz,
-            Access.PUBLIC,
-            "Whether the process can do its work",
-            answers={200: answers.Health},
-        ),
+        Route("GET", "/healthz", readiness.healthz, Access.PUBLIC, "Whether the process lives", answers=well),
+        Route("GET", "/readyz", readiness.readyz, Access.PUBLIC, "Whether it can do its work", answers=well),
     )
