@@ -1,4 +1,4 @@
-"""Every setting of the operator: its name, default, meaning and when a change applies, once.
+"""Every setting of the operator and of the REST server: its name, default, meaning and when a change applies, once.
 
 Read from flags, from the environment (prefix TASK_PIPELINE_; QUEUE_SIZE and MAX_RUNNING_JOBS also as they stand) and
 from the YAML file that TASK_PIPELINE_CONFIG names; the first of them that has a setting wins. For limits 0 means
@@ -121,6 +121,18 @@ class Settings(BaseSettings):
     )
     health_port: Annotated[int, Field(ge=0, le=65_535)] = Field(default=8080, description="Port of /healthz; 0: none.")
     health_address: str = Field(default="127.0.0.1", description="Address of /healthz.")
+    server_address: str = Field(default="127.0.0.1", description="Address of the REST server.")
+    server_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
+        default=8090, description="Port of the REST server; 0: any that is free, which the log then names."
+    )
+    server_proxies: Names = Field(
+        default=(),
+        description="Networks such as 10.0.0.0/8 whose X-Forwarded-For the REST server believes.",
+    )
+    http_runner_account: str | None = Field(
+        default=None,
+        description="NAMESPACE/NAME of the service account that may claim jobs of the kind HTTP.",
+    )
     workers: Annotated[int, Field(ge=1, le=256)] = Field(
         default=32, description="How many objects are worked on at once, and connections for writes."
     )

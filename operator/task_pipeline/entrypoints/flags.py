@@ -1,4 +1,4 @@
-"""The command line of the operator: a flag for every setting, and settings from flags, environment and file.
+"""The command line of the operator and of the REST server: a flag for every setting, which a file may hold too.
 
 Rule: what is wrong is told with the place it came from, one line for each fault, whatever the source. Flags are read
 once and keep their say when the file is read again.
@@ -24,13 +24,17 @@ HINT = "docs/settings.md lists all settings"
 Flags = CliSettingsSource[Any]
 
 
-def loader(arguments: Sequence[str]) -> Callable[[], Settings]:
-    """What reads the settings anew at each call and raises WrongSettings.
+def loader(arguments: Sequence[str], program: str = PROGRAM, what: str = "operator") -> Callable[[], Settings]:
+    """What reads the settings of `program` anew at each call and raises WrongSettings.
 
     Leaves the process with code 0 for --help and --version, and with 2 for arguments that are not flags.
     """
     flags: Flags = CliSettingsSource(
-        Settings, root_parser=_parser(), add_argument_method=_add_flag, cli_kebab_case=True, cli_parse_args=[*arguments]
+        Settings,
+        root_parser=_parser(program, what),
+        add_argument_method=_add_flag,
+        cli_kebab_case=True,
+        cli_parse_args=[*arguments],
     )
 
     def load() -> Settings:
@@ -58,11 +62,11 @@ class _Parser(argparse.ArgumentParser):
         leave_wrong([f"{message}; --help lists all flags"])
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str, what: str) -> argparse.ArgumentParser:
     parser = _Parser(
-        prog=PROGRAM,
+        prog=program,
         usage="%(prog)s [--SETTING VALUE]...",
-        description="Run the task-pipeline operator until SIGTERM or SIGINT.",
+        description=f"Run the task-pipeline {what} until SIGTERM or SIGINT.",
         epilog=f"Flags beat environment variables, these beat the YAML file that {CONFIG} names. "
         "Exit codes: 0 after a signal, 2 for wrong settings or no cluster, 1 for anything else.",
         allow_abbrev=False,

@@ -1,0 +1,115 @@
+"""The REST server process: puts the parts together, serves, and stops within a bound.
+
+Start: listen at once; /readyz says when the API server answers. Stop on SIGTERM or SIGINT: /readyz says no, nothing new
+is taken, what is held open ends, and what is in flight has STOP_SECONDS to end. A second signal leaves at once.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+import uvloop
+from aiohttp import web
+
+from task_pipeline import __version__
+from task_pipeline.entrypoints import flags
+from task_pipeline.kube.client import HttpCluster
+from task_pipeline.kube.cluster import Cluster
+from task_pipeline.kube.config import NoCluster, connect
+from task_pipeline.observability import logs
+from task_pipeline.server import table
+from task_pipeline.server.app import build
+from task_pipeline.server.auth.setup import AuthConfig, set_up
+from task_pipeline.server.document import with_document
+from task_pipeline.server.health import Readiness
+from task_pipeline.server.services import Services
+from task_pipeline.settings import Settings, WrongSettings
+
+log = logging.getLogger(__name__)
+
+PROGRAM = "task-pipeline-server"
+STOP_SECONDS = 10.0
+CONNECTIONS = 64  # to the API server
+BACKLOG = 1024
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until told to stop; exit code 0 after SIGTERM, 2 for wrong settings, 1 for anything else."""
+    load = flags.loader(sys.argv[1:] if arguments is None else arguments, PROGRAM, "REST server")
+    try:
+        settings = load()
+    except WrongSettings as error:
+        flags.leave_wrong(error.faults)
+    logs.set_up(settings.log_level)
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # it tells of bytes that are no HTTP, with a trace
+    try:
+        uvloop.run(_main(settings))
+    except WrongSettings as error:
+        flags.leave_wrong(error.faults)
+    except (NoCluster, OSError) as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+async def _main(settings: Settings) -> None:
+    stop = _stop_on_signals()
+    connection = await connect(settings.kubeconfig, dict(os.environ))
+    connection.user_agent = f"{PROGRAM}/{__version__}"
+    log.info("task-pipeline %s, API server %s", __version__, connection.server)
+    async with HttpCluster(connection, connections=CONNECTIONS) as cluster:
+        await serve(cluster, settings, stop)
+    log.info("stopped")
+
+
+async def serve(cluster: Cluster, settings: Settings, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set. Raises WrongSettings, and OSError when the address cannot be used."""
+    app = application(cluster, settings, stop)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS, keepalive_timeout=75)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.server_address, settings.server_port, backlog=BACKLOG)
+        await site.start()
+        log.info("serving on %s", ", ".join(f"{host}:{port}" for host, port, *_ in runner.addresses))
+        await stop.wait()
+        log.info("stopping: what is in flight has %g s to end", STOP_SECONDS)
+    finally:
+        await runner.cleanup()
+
+
+def application(cluster: Cluster, settings: Settings, stopping: asyncio.Event) -> web.Application:
+    """The application with all routes. Raises WrongSettings."""
+    config = AuthConfig(settings.operator_namespace, settings.http_runner_account, settings.server_proxies)
+    try:
+        auth = set_up(cluster, config)
+    except ValueError as error:
+        raise WrongSettings([f"server_proxies, http_runner_account: {error}"]) from error
+    services = Services(
+        cluster=cluster,
+        settings=settings,
+        authenticator=auth.authenticator,
+        authorizer=auth.authorizer,
+        address=auth.gate.address,
+        stopping=stopping,
+    )
+    return build(with_document((*table.routes(Readiness()), *auth.routes)), services)
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop_or_leave() -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop_or_leave)
+    return stop
+
+
+if __name__ == "__main__":
+    main()
