@@ -23,6 +23,7 @@ from task_pipeline.observability import logs
 from task_pipeline.server import table
 from task_pipeline.server.app import build
 from task_pipeline.server.auth.setup import AuthConfig, set_up
+from task_pipeline.server.desk import Desk
 from task_pipeline.server.document import with_document
 from task_pipeline.server.health import Readiness
 from task_pipeline.server.services import Services
@@ -94,7 +95,10 @@ def application(cluster: Cluster, settings: Settings, stopping: asyncio.Event) -
         address=auth.gate.address,
         stopping=stopping,
     )
-    return build(with_document((*table.routes(Readiness()), *auth.routes)), services)
+    desk = Desk(cluster, auth.tokens, settings.namespaces)
+    app = build(with_document((*table.routes(Readiness()), *auth.routes, *desk.routes)), services)
+    desk.serve(app)
+    return app
 
 
 def _stop_on_signals() -> asyncio.Event:
