@@ -16,11 +16,11 @@ from pydantic import BaseModel, ValidationError
 from task_pipeline.api.common import KIND_PATTERN, VERSION_PATTERN
 from task_pipeline.api.faults import FieldError, cut, suggestion
 from task_pipeline.core.workload import JobKind, KindDefaults
-from task_pipeline.kinds import k8s_deployment, k8s_job, shell, worker
+from task_pipeline.kinds import http, k8s_deployment, k8s_job, shell, worker
 from task_pipeline.kinds._errors import ROOT, field_errors, heads
 
 ENTRY_POINT_GROUP = "task_pipeline.kinds"
-BUILT_IN: tuple[JobKind, ...] = (shell.KIND, k8s_job.KIND, k8s_deployment.KIND, worker.KIND)
+BUILT_IN: tuple[JobKind, ...] = (shell.KIND, k8s_job.KIND, k8s_deployment.KIND, worker.KIND, http.KIND)
 
 _BUILT_IN_SOURCE = "task_pipeline itself"
 _LAUNCHED = ("problems", "launch", "workload_name", "observe", "resource", "reads_current", "rights")

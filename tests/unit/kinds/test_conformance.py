@@ -27,6 +27,15 @@ SAMPLES: Mapping[str, list[dict[str, Any]]] = {
     ],
     "K8S/Job": [{"image": "i", "parallelism": 2, "labels": {"a": "b"}}, {"spec": JOB}],
     "K8S/Deployment": [{"name": "web", "image": "i", "onDelete": "Remove"}, {"name": "web", "spec": NATIVE}],
+    "HTTP": [
+        {"url": "https://example.com/work"},
+        {"url": "http://a.svc:8080/", "body": {"a": [1]}, "headers": {"A": "b"}, "expect": [200, "300-399"]},
+        {
+            "url": "https://example.com/",
+            "mode": "Callback",
+            "headers": {"A": {"secretKeyRef": {"name": "n", "key": "k"}}},
+        },
+    ],
     "Worker": [{"queue": "render"}, {"queue": "render", "payload": {"run_date": "2031-04-20", "scenes": [1, None]}}],
 }
 EVERY = [(KINDS[name], params) for name, samples in SAMPLES.items() for params in samples]
