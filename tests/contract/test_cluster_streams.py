@@ -8,10 +8,12 @@ import orjson
 import pytest
 
 from task_pipeline.api.resources import CONFIG_MAPS, PIPELINES, PODS
-from task_pipeline.kube.errors import Invalid
+from task_pipeline.kube.cluster import LogQuery
+from task_pipeline.kube.errors import Invalid, NotFound
 from tests.contract.worlds import SECONDS, World, thing
 
 Raw = dict[str, Any]
+YOUNG_SECONDS = 120.0  # an API server sends no bookmarks in the first minute of a resource
 PODS_SPEC = {"restartPolicy": "Never", "containers": [{"name": "main", "image": "busybox:1"}]}
 
 
@@ -171,11 +173,12 @@ async def test_a_stream_sends_a_bookmark_and_ends(world: World) -> None:
     world.shorten(4)
     version = await world.version(PIPELINES)
     await some(world, "a")
-    events = []
-    stream = world.cluster.watch(PIPELINES, world.namespace, resource_version=version)
-    async with asyncio.timeout(SECONDS), contextlib.aclosing(stream):  # type: ignore[type-var]
-        async for line in stream:
-            events.append(orjson.loads(line))
+    events: list[Raw] = []
+    async with asyncio.timeout(YOUNG_SECONDS):
+        while len(events) < 2:
+            stream = world.cluster.watch(PIPELINES, world.namespace, resource_version=version)
+            async with contextlib.aclosing(stream):  # type: ignore[type-var]
+                events = [orjson.loads(line) async for line in stream]
     assert [event["type"] for event in events[:2]] == ["ADDED", "BOOKMARK"]
     added, bookmark = (event["object"]["metadata"] for event in events[:2])
     assert int(bookmark["resourceVersion"]) >= int(added["resourceVersion"])
@@ -183,3 +186,30 @@ async def test_a_stream_sends_a_bookmark_and_ends(world: World) -> None:
     assert events[1]["object"]["kind"] == "Pipeline"
     await some(world, "b")
     assert told(await world.events(PIPELINES, bookmark["resourceVersion"], 1)) == [("ADDED", "b")]
+
+
+async def test_a_watch_by_fields_tells_when_an_object_comes_and_goes(world: World) -> None:
+    await some(world, "a", "b")
+    version = (await world.page(PIPELINES))["metadata"]["resourceVersion"]
+    for state in ("IN PROGRESS", "DONE"):
+        await world.cluster.patch_status(PIPELINES, world.namespace, "b", {"status": {"state": state}})
+    stream = world.cluster.watch(
+        PIPELINES, world.namespace, fields="status.state=IN PROGRESS", resource_version=version
+    )
+    found = []
+    async with asyncio.timeout(SECONDS), contextlib.aclosing(stream):  # type: ignore[type-var]
+        async for line in stream:
+            event = orjson.loads(line)
+            found += [] if event["type"] == "BOOKMARK" else [event]
+            if len(found) == 2:
+                break
+    assert told(found) == [("ADDED", "b"), ("DELETED", "b")]
+
+
+async def test_the_log_of_a_pod_that_is_not_there_and_of_one_that_has_no_node(world: World) -> None:
+    query = LogQuery("main", tail=5)
+    with pytest.raises(NotFound):
+        [piece async for piece in world.cluster.log(world.namespace, "none", query)]
+    spec = PODS_SPEC | {"nodeSelector": {"no": "such-node"}}
+    await world.cluster.create(PODS, world.namespace, thing(PODS, "waits", spec=spec))
+    assert b"".join([piece async for piece in world.cluster.log(world.namespace, "waits", query)]) == b""

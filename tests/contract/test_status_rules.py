@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from task_pipeline.api.pipeline import PipelineStatus, StageStatus
-from task_pipeline.api.pipelinejob import Attempt, PipelineJobStatus, Progress, WorkloadRef
+from task_pipeline.api.pipelinejob import Attempt, Claim, PipelineJobStatus, Progress, Report, WorkloadRef
 from task_pipeline.api.states import TERMINAL, State, job_may_move, pipeline_may_move
 from tests.contract.cases import job, spec
 from tests.contract.kubectl import Kubectl
@@ -217,6 +217,8 @@ def test_nothing_that_the_operator_writes_is_pruned(kubectl: Kubectl) -> None:
             "completionTime": TIME,
             "divided": 0,
             "rerunId": "1",
+            "kept": {"since": 1, "jobs": [1]},
+            "cleanupTime": TIME,
             "conditions": [condition("Ready") | {"message": "m", "observedGeneration": 1}],
         }
     )
@@ -243,6 +245,8 @@ def test_nothing_that_the_operator_writes_is_pruned(kubectl: Kubectl) -> None:
         completion_time=TIME,
         progress=Progress(percent=50, message="half", time=TIME),
         result={"any": [1, None, {"x": "y"}]},
+        claim=Claim(attempt=1, worker="w", claim_time=TIME, lease_until=TIME, id="c"),
+        report=Report(attempt=1, outcome="Failed", message="m", exit_code=1, time=TIME),
     )
     for kind, raw, status in (
         ("Pipeline", spec(), pipeline),

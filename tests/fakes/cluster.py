@@ -14,8 +14,8 @@ import msgspec
 import orjson
 
 from task_pipeline.api.objects import ObjectMeta
-from task_pipeline.api.resources import NAMESPACES, Resource
-from task_pipeline.kube.cluster import Body, Propagation
+from task_pipeline.api.resources import NAMESPACES, PODS, Resource
+from task_pipeline.kube.cluster import Body, LogQuery, Propagation
 from task_pipeline.kube.errors import KubeError, Unreachable
 from tests.fakes.admin import Admin
 from tests.fakes.batchjobs import BatchJobs
@@ -23,12 +23,14 @@ from tests.fakes.deployments import Deployments
 from tests.fakes.faults import Fault, Journal, Predicate, Problem, Request, problem
 from tests.fakes.garbage import GarbageCollector
 from tests.fakes.kubelet import Kubelet
-from tests.fakes.paging import Choice, Pages, document
+from tests.fakes.logs import Logs
+from tests.fakes.paging import Pages, document
 from tests.fakes.patches import edit_of
 from tests.fakes.quota import Quotas
 from tests.fakes.refusals import no_such_path
 from tests.fakes.registry import OPERATOR, Registry, Target
 from tests.fakes.reviews import Reviews
+from tests.fakes.selectors import Choice
 from tests.fakes.store import Object, Store, copied
 from tests.fakes.timers import Timers
 from tests.fakes.watch import Watches, WatchSettings
@@ -66,6 +68,7 @@ class FakeCluster:
         self.registry.admissions.append(Quotas(self.store))
         self.timers = Timers()
         self.watches = Watches(self.store, self.watching)
+        self.logs = Logs(lambda pod: self.store.get(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"]))
         self.kubelet = Kubelet(self.registry, self.timers, self.now)
         self.jobs = BatchJobs(self.registry, self.timers, self.now)
         self.deployments = Deployments(self.registry, self.timers, self.now)
@@ -164,14 +167,21 @@ class FakeCluster:
         namespace: str | None,
         *,
         selector: str | None = None,
+        fields: str | None = None,
         resource_version: str,
     ) -> AsyncIterator[bytes]:
-        request = self._request("watch", resource, namespace, None)
+        request, chosen = self._request("watch", resource, namespace, None), Choice(selector, fields)
         lines = await self._carry_out(
-            request, lambda: self.watches.stream(resource, namespace, selector, resource_version)
+            request, lambda: self.watches.stream(resource, namespace, chosen, resource_version)
         )
         async for line in lines:
             yield line
+
+    async def log(self, namespace: str, pod: str, query: LogQuery) -> AsyncIterator[bytes]:
+        request = self._request("log", PODS, namespace, pod)
+        found = await self._carry_out(request, lambda: self.registry.existing(Target(PODS, namespace, pod)))
+        async for piece in self.logs.stream(found, query):
+            yield piece
 
     def fault(
         self,

@@ -4,24 +4,17 @@ Rule: the first page fixes the revision; a continue token stands for the rest of
 meanwhile, until the history is compacted.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from task_pipeline.api.group import GROUP
 from task_pipeline.api.resources import Resource
 from tests.fakes.refusals import expired
-from tests.fakes.selectors import field_matcher, matcher
+from tests.fakes.selectors import Choice, field_matcher, matcher
 from tests.fakes.store import Object, Store
 
 _METADATA = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
-
-
-class Choice(NamedTuple):
-    """What of a collection is asked for: a label selector and a field selector."""
-
-    labels: str | None = None
-    fields: str | None = None
 
 
 class Pages:

@@ -7,7 +7,7 @@ the empty text.
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from task_pipeline.api.crd import selectable_fields
 from task_pipeline.api.resources import Resource
@@ -21,6 +21,13 @@ _SET = re.compile(r"(?P<key>\S+)\s+(?P<word>in|notin)\s*\((?P<values>[^)]*)\)")
 _EQUAL = re.compile(r"(?P<key>[^\s=!]+)\s*(?P<word>==|=|!=)\s*(?P<value>[^\s=!]*)")
 _FIELD = re.compile(r"(?P<path>[^=!]+)(?P<word>==|=|!=)(?P<value>.*)")
 _EXISTS = re.compile(r"(?P<word>!?)\s*(?P<key>[^\s=!,()]+)")
+
+
+class Choice(NamedTuple):
+    """What of a collection is asked for: a label selector and a field selector."""
+
+    labels: str | None = None
+    fields: str | None = None
 
 
 def matcher(selector: str | None) -> Matcher:

@@ -6,14 +6,14 @@ delivered or not, never reordered. An event reaches it `lag` seconds after the c
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import orjson
 
 from task_pipeline.api.resources import Resource
 from task_pipeline.kube.errors import KubeError, Unreachable
-from tests.fakes.selectors import Matcher, matcher
+from tests.fakes.selectors import Choice, Matcher, field_matcher, matcher
 from tests.fakes.store import Change, ChangeType, Object, Store, TooOld
 
 BOOKMARK_SECONDS = 60.0
@@ -39,6 +39,7 @@ class Watch:
     resource: Resource
     namespace: str | None
     matches: Matcher
+    suits: Callable[[Object], bool]
     backlog: deque[Change] = field(default_factory=deque)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     frozen: bool = False
@@ -53,8 +54,8 @@ class Watch:
 
     def line(self, change: Change) -> bytes | None:
         """The event for this stream; None when the change is none of its business."""
-        after = change.type is not ChangeType.DELETED and self._meant(change.object)
-        before = change.previous is not None and self._meant(change.previous)
+        after = change.type is not ChangeType.DELETED and self.meant(change.object)
+        before = change.previous is not None and self.meant(change.previous)
         if after:
             return _event(ChangeType.MODIFIED if before else ChangeType.ADDED, change.raw)
         if before:
@@ -62,8 +63,9 @@ class Watch:
             return _event(ChangeType.DELETED, gone)
         return None
 
-    def _meant(self, thing: Object) -> bool:
-        return self.matches(thing["metadata"].get("labels", {}))
+    def meant(self, thing: Object) -> bool:
+        """Whether the object is one that was asked for."""
+        return self.matches(thing["metadata"].get("labels", {})) and self.suits(thing)
 
 
 class _Rhythm:
@@ -117,10 +119,10 @@ class Watches:
         return len(watches)
 
     async def stream(
-        self, resource: Resource, namespace: str | None, selector: str | None, version: str
+        self, resource: Resource, namespace: str | None, chosen: Choice, version: str
     ) -> AsyncIterator[bytes]:
         """The lines of a new stream, from `version` on; with "" or "0" all that exists comes first."""
-        watch = Watch(resource, namespace, matcher(selector))
+        watch = Watch(resource, namespace, matcher(chosen.labels), field_matcher(resource, chosen.fields))
         if version in ("", "0"):
             for line in self._present(watch):
                 yield line
@@ -143,7 +145,7 @@ class Watches:
 
     def _present(self, watch: Watch) -> list[bytes]:
         items = self._store.items(watch.resource, watch.namespace)
-        return [_event(ChangeType.ADDED, orjson.dumps(i)) for i in items if watch.matches(_labels(i))]
+        return [_event(ChangeType.ADDED, orjson.dumps(i)) for i in items if watch.meant(i)]
 
     async def _follow(self, watch: Watch) -> AsyncIterator[bytes]:
         rhythm = _Rhythm(self.settings, self._loop.time())
@@ -201,11 +203,6 @@ class Watches:
 
     def _of(self, resource: Resource | None) -> list[Watch]:
         return [watch for watch in self._open if resource in (None, watch.resource)]
-
-
-def _labels(thing: Object) -> dict[str, str]:
-    labels: dict[str, str] = thing["metadata"].get("labels", {})
-    return labels
 
 
 def _event(kind: str, raw: bytes) -> bytes:

@@ -15,11 +15,12 @@ import orjson
 
 from task_pipeline.api.group import FIELD_MANAGER
 from task_pipeline.api.objects import ObjectMeta
-from task_pipeline.api.resources import Resource
-from task_pipeline.kube.cluster import Body, Propagation
+from task_pipeline.api.resources import PODS, Resource
+from task_pipeline.kube.cluster import Body, LogQuery, Propagation
 from task_pipeline.kube.config import Connection, NoCluster
 from task_pipeline.kube.errors import Unreachable, from_status
 
+LOG_SECONDS = 3600.0  # no log is followed for longer; whoever wants more asks again
 WATCH_SECONDS = 290  # the server ends a watch itself; resuming is cheap
 SILENCE_SECONDS = (
     150  # bookmarks come about every minute, on a quiet cluster not always: a longer silence is a dead stream
@@ -139,6 +140,7 @@ class HttpCluster:
         namespace: str | None,
         *,
         selector: str | None = None,
+        fields: str | None = None,
         resource_version: str,
     ) -> AsyncIterator[bytes]:
         query = {
@@ -149,17 +151,35 @@ class HttpCluster:
         }
         if selector:
             query["labelSelector"] = selector
+        if fields:
+            query["fieldSelector"] = fields
         timeout = aiohttp.ClientTimeout(total=WATCH_SECONDS + 30, connect=5, sock_read=SILENCE_SECONDS)
-        url = self._connection.server + resource.path(namespace)
-        headers = {**_JSON, **await self._authorization()}
+        async with self._stream(resource.path(namespace), query, timeout) as content:
+            async for line in _lines(content):
+                yield line
+
+    async def log(self, namespace: str, pod: str, query: LogQuery) -> AsyncIterator[bytes]:
+        wanted = {"container": query.container, "follow": "true" if query.follow else "false"}
+        numbers = {"tailLines": query.tail, "sinceSeconds": query.since}
+        wanted |= {name: str(value) for name, value in numbers.items() if value is not None}
+        timeout = aiohttp.ClientTimeout(total=LOG_SECONDS, connect=5)
+        async with self._stream(PODS.path(namespace, pod, "log"), wanted, timeout) as content:
+            async for chunk in content.iter_any():
+                yield chunk
+
+    @contextlib.asynccontextmanager
+    async def _stream(
+        self, path: str, query: Mapping[str, str], limits: aiohttp.ClientTimeout
+    ) -> AsyncIterator[aiohttp.StreamReader]:
+        """The body of a GET that goes on for long."""
+        url, headers = self._connection.server + path, {**_JSON, **await self._authorization()}
         with _reachable():
-            async with self._watch_session.get(url, params=query, headers=headers, timeout=timeout) as response:
+            async with self._watch_session.get(url, params=query, headers=headers, timeout=limits) as response:
                 if response.status >= 400:
                     if response.status == 401:
                         self._connection.refused()
                     raise from_status(response.status, _loads(await response.read()))
-                async for line in _lines(response.content):
-                    yield line
+                yield response.content
 
     async def _authorization(self) -> dict[str, str]:
         try:

@@ -6,6 +6,7 @@ only the metadata is of interest (the server then sends a PartialObjectMetadata)
 """
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from task_pipeline.api.objects import ObjectMeta
@@ -13,6 +14,16 @@ from task_pipeline.api.resources import Resource
 
 Body = dict[str, Any]
 Propagation = Literal["Background", "Foreground", "Orphan"]
+
+
+@dataclass(frozen=True, slots=True)
+class LogQuery:
+    """Which log, and how much: the last `tail` lines, of the last `since` seconds; with `follow` also what comes."""
+
+    container: str
+    follow: bool = False
+    tail: int | None = None
+    since: int | None = None
 
 
 class Cluster(Protocol):
@@ -76,6 +87,12 @@ class Cluster(Protocol):
         namespace: str | None,
         *,
         selector: str | None = None,
+        fields: str | None = None,
         resource_version: str,
     ) -> AsyncIterator[bytes]:
         """Watch events, one JSON document each, bookmarks included, until the server ends the stream."""
+
+    def log(self, namespace: str, pod: str, query: LogQuery) -> AsyncIterator[bytes]:
+        """The log of a container as raw bytes, in pieces of any size. `NotFound` when the pod is gone, `Invalid` while
+        the container has not started.
+        """
