@@ -38,7 +38,7 @@ async def list_jobs(call: Call) -> Reply:
 
 async def get_job(call: Call) -> Reply:
     """GET one job."""
-    thing = await _job(call, Verb.GET)
+    thing = await find_job(call, Verb.GET)
     if unchanged(call, thing):
         return Reply(304, None, {"ETag": etag(thing)})
     return reply(thing)
@@ -51,7 +51,7 @@ async def patch_job(call: Call) -> Reply:
     return await change(
         call,
         PIPELINE_JOBS,
-        lambda: _job(call, Verb.UPDATE),
+        lambda: find_job(call, Verb.UPDATE),
         lambda thing: None if thing["spec"].get("priority") == wanted else {"priority": wanted},
     )
 
@@ -59,10 +59,10 @@ async def patch_job(call: Call) -> Reply:
 async def cancel_job(call: Call) -> Reply:
     """POST :cancel of one job."""
     body: CancelRequest = call.body
-    return await change(call, PIPELINE_JOBS, lambda: _job(call, Verb.UPDATE), cancelling(body.mode))
+    return await change(call, PIPELINE_JOBS, lambda: find_job(call, Verb.UPDATE), cancelling(body.mode))
 
 
-async def _job(call: Call, verb: Verb) -> Object:
+async def find_job(call: Call, verb: Verb) -> Object:
     """The PipelineJob of the path: of the run that is asked for, else of the latest run that has it."""
     query: RunQuery = call.query
     pipeline = await owned(call, verb)
