@@ -41,11 +41,12 @@ async def _list(call: Call, namespaces: Sequence[str | None]) -> Reply:
     wanted_client = own or query.client_id
     fields = [f"status.state={query.state}"] if query.state else []
     fields += [f"spec.clientId={wanted_client}"] if wanted_client else []
-    listing = paging.Listing(PIPELINES, namespaces, _summary, query.label_selector, ",".join(fields) or None)
+    listing = paging.Listing(PIPELINES, namespaces, summary, query.label_selector, ",".join(fields) or None)
     return Reply(body=await paging.page(call.services.cluster, listing, query.limit, query.continue_))
 
 
-def _summary(thing: Object) -> Object:
+def summary(thing: Object) -> Object:
+    """A Pipeline as lists show it: complete but for spec.jobs."""
     seen = shown(thing)
     return seen | {"spec": {name: value for name, value in seen["spec"].items() if name != "jobs"}}
 
