@@ -11,7 +11,8 @@ import pytest
 
 from task_pipeline.kube.errors import Unreachable
 from task_pipeline.observability.logs import JsonFormatter
-from task_pipeline.server.auth import credentials, vault
+from task_pipeline.server.auth import secrets as secrets_module
+from task_pipeline.server.auth import vault
 from tests.fakes import on
 from tests.fakes.refusals import bad_request, server_error
 from tests.fakes.reviews import Account
@@ -132,7 +133,7 @@ async def test_b082_a_fault_of_ours_does_not_show_them_either(
         raise RuntimeError("a fault of ours")
 
     await server.get("/probe", basic("team-a", CANARY))
-    monkeypatch.setattr(credentials.secrets, "matches", broken)
+    monkeypatch.setattr(secrets_module, "matches", broken)
     answers = [
         await (await server.get("/probe", basic("team-a", CANARY))).text(),
         await (await server.token(authorization=basic("team-a", CANARY))).text(),
