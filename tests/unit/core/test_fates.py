@@ -11,6 +11,7 @@ from task_pipeline.core.attempts import begin_stop, pending_stop
 from task_pipeline.core.job_decision import Action, JobDecision, WorkloadFacts, decide_job
 from task_pipeline.core.records import Attempt, JobStatus
 from task_pipeline.core.retry import NOT_RETRIED
+from task_pipeline.core.waiting import Wait
 from task_pipeline.core.workload import Observation, Phase
 from tests.unit.core.job_builders import (
     EVICTED,
@@ -198,3 +199,30 @@ def test_b046_b049_what_a_success_has_to_say_is_told() -> None:
     done = decided(running(1), seen)
     assert (done.state, done.reason, done.message) == (State.DONE, "Succeeded", seen.message)
     assert (done.attempts[-1].outcome, done.attempts[-1].reason) == ("Succeeded", "OOMKilled")
+
+
+class TestRollout:
+    """What outlives its job (a Deployment) tells once what holds it up: its numbers change all the time."""
+
+    SEEN = Observation(Phase.RUNNING, message="1 of 3 updated")
+
+    def told(self, ran: float, message: str | None = None, seen: Observation = SEEN) -> JobDecision:
+        """The decision about a rollout of `ran` seconds."""
+        status = running(ran, reason="Running", message=message)
+        return decide_job(facts(job(status), saw(seen, stoppable=False)), NOW)
+
+    def test_b047_a_slow_rollout_says_what_holds_it_up_and_since_when(self) -> None:
+        assert self.told(9).wake == later(1)
+        assert self.told(9).status is None
+        assert written(self.told(11)).message == "after 10 s: 1 of 3 updated"
+
+    def test_once(self) -> None:
+        assert self.told(60, "after 10 s: 0 of 3 updated").status is None
+        assert self.told(60, seen=RUNNING).status is None
+
+
+def test_a_reason_for_the_wait_that_may_be_told_is_written_once() -> None:
+    wait = Wait(Reason.CLIENT_LIMIT, "client acme 3/3 running")
+    told = written(decide_job(facts(job(), wait=wait), NOW))
+    assert (told.reason, told.message) == ("ClientLimit", "client acme 3/3 running")
+    assert decide_job(facts(job(told), wait=wait), NOW).status is None
