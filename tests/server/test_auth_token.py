@@ -91,3 +91,12 @@ async def test_only_a_form_is_read(server: Replica) -> None:
     )
     assert twice.status == 400
     assert (await server.get("/oauth2/token")).status == 405
+
+
+async def test_the_audit_log_tells_who_got_a_token(server: Replica, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "task_pipeline.audit"):
+        await server.token(GRANT, RIGHT)
+        await server.token(GRANT, basic("team-a", "x"))
+    given, refused = (vars(record)["fields"] for record in caplog.records if record.name == "task_pipeline.audit")
+    assert (given["caller"], given["status"]) == ("team-a", 200)
+    assert (refused["caller"], refused["status"]) == ("nobody", 401)

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from task_pipeline.kube.errors import KubeError
 from task_pipeline.server import reading
 from task_pipeline.server.auth import audit
-from task_pipeline.server.auth.callers import NOBODY, Caller, CallerKind
+from task_pipeline.server.auth.callers import CALLER, NOBODY, Caller, CallerKind
 from task_pipeline.server.call import Call, Reply
 from task_pipeline.server.problem import MEDIA_TYPE, RETRY_SECONDS, ProblemError, from_kube, problem
 from task_pipeline.server.routes import Access, Route
@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 MAX_CONCURRENT = 256  # requests at once; more are told to come back
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
-CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 ROUTE: web.RequestKey[Route] = web.RequestKey("route", Route)
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")

@@ -67,6 +67,7 @@ class Caller:
 
 
 NOBODY = Caller(CallerKind.NOBODY, "nobody")
+CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)  # for the audit log
 
 
 class Authenticator(Protocol):

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from task_pipeline.kube.errors import KubeError
 from task_pipeline.server.auth import headers
 from task_pipeline.server.auth.authenticator import RequestAuthenticator, unavailable
+from task_pipeline.server.auth.callers import CALLER
 from task_pipeline.server.auth.gate import Gate
 from task_pipeline.server.auth.tokens import Tokens
 from task_pipeline.server.call import Call, Reply
@@ -92,6 +93,7 @@ class TokenEndpoint:
             if error.status != 401:
                 raise
             return _refusal(401, "invalid_client", error.detail, basic=by_header)
+        call.request[CALLER] = caller
         self._gate.pass_caller(f"token:{caller.name}")
         return Reply(200, TokenAnswer(access_token=token, expires_in=seconds), _NO_STORE)
 

@@ -65,7 +65,7 @@ def test_every_id_and_secret_survive_the_way(client: str, secret: str) -> None:
     assert credential([encoded(text)]) == Basic(client, secret)
 
 
-@given(st.lists(st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=60), max_size=3))
+@given(st.lists(st.text(max_size=60), max_size=3))
 def test_no_header_breaks_the_reader(values: list[str]) -> None:
     try:
         credential(values)
