@@ -22,10 +22,10 @@ Object = dict[str, Any]
 T = TypeVar("T")
 
 
-async def persistently(attempt: Callable[[], Awaitable[T]], budget: float = BUDGET) -> T:
-    """What `attempt` returns, asked again while the trouble may pass and `budget` (seconds) lasts; else its error."""
+async def persistently(attempt: Callable[[], Awaitable[T]]) -> T:
+    """What `attempt` returns, asked again while the trouble may pass and BUDGET lasts; else its error."""
     clock = asyncio.get_running_loop().time
-    deadline, pause = clock() + budget, _FIRST_PAUSE
+    deadline, pause = clock() + BUDGET, _FIRST_PAUSE
     while True:
         try:
             async with asyncio.timeout_at(deadline) as limit:
@@ -33,7 +33,7 @@ async def persistently(attempt: Callable[[], Awaitable[T]], budget: float = BUDG
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            raise Unreachable(f"no answer within {budget:g} s") from error
+            raise Unreachable(f"no answer within {BUDGET:g} s") from error
         except (Conflict, Overloaded, ServerError, Unreachable) as error:
             asked = error.retry_after if isinstance(error, ApiError) else None
             wait = max(asked or 0.0, pause * random.uniform(0.5, 1.0))  # noqa: S311 (spreads retries, no secret)

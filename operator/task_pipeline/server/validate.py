@@ -25,6 +25,7 @@ from task_pipeline.server.call import Call, Reply
 from task_pipeline.server.models import NewMetadata, NewPipeline
 from task_pipeline.server.problem import Fault
 from task_pipeline.server.reading import MAX_FAULTS
+from task_pipeline.server.routes import PARTS
 from task_pipeline.server.seed import camel
 from task_pipeline.server.services import Services
 from task_pipeline.server.upstream import persistently
@@ -59,7 +60,9 @@ def with_client(spec: Any, client_id: str) -> Any:
 
 
 async def client_named(services: Services, client_id: str) -> ClientRecord | None:
-    """The PipelineClient as it is now, None if there is none."""
+    """The PipelineClient as it is now, None if there is none, or if that is no name: it comes from a body."""
+    if not PARTS["name"].fits(client_id):
+        return None
     namespace = services.settings.operator_namespace
     try:
         raw = await persistently(lambda: services.cluster.get(PIPELINE_CLIENTS, namespace, client_id))

@@ -1,0 +1,1 @@
+"""The REST server over HTTP, on the in-memory cluster."""
