@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from task_pipeline.api.resources import EVENTS, PIPELINES, PODS
+from task_pipeline.api.resources import EVENTS, PIPELINE_JOBS, PIPELINES, PODS
 from task_pipeline.api.times import parse_time
 from task_pipeline.kube.errors import Forbidden, Invalid
-from tests.fakes import on
+from tests.fakes import fates, on
 from tests.scenario.world import World, running, shell
 
 pytestmark = [pytest.mark.looptime]
@@ -125,3 +125,20 @@ async def test_a_rerun_that_waited_too_long_keeps_its_turn_when_it_is_divided() 
         waited = parse_time(status["startTime"]) - parse_time(status["acceptedTime"])
         assert 300 <= waited.total_seconds() < 300 + 35
         await world.until_final(seconds=2000)
+
+
+async def test_a_rerun_waits_for_what_a_deleted_job_has_left_behind() -> None:
+    """Two pods that do the same work at the same time are what nobody asked for."""
+    async with running() as world:
+        world.cluster.kubelet.fate = lambda _: fates.Fate(seconds=100, stop_seconds=25.0)
+        world.submit("p", shell("a"))
+        await asyncio.sleep(10)
+        world.cluster.admin.delete(PIPELINE_JOBS, world.jobs("p")[0]["metadata"]["name"])
+        assert await world.until_final("p") == {"p": "ERROR"}
+        world.edit("p", rerun={"id": "1"})
+        waits = "rerun 1 waits until the workloads of deleted PipelineJobs have ended"
+        await world.cluster.admin.wait_for(lambda: world.pipeline("p")["message"] == waits, 10)
+        assert len(world.pods()) == 1
+        await world.cluster.admin.wait_for(lambda: run_of(world) == 2, 30)
+        assert not world.pods()
+        assert await world.until_final("p") == {"p": "DONE"}

@@ -7,7 +7,7 @@ keys into the work queue. Nothing is decided here.
 import logging
 from collections.abc import Callable
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from task_pipeline.api.group import ANNOTATION_ATTEMPT, LABEL_JOB_HASH
 from task_pipeline.api.objects import WorkloadView
@@ -30,6 +30,13 @@ log = logging.getLogger(__name__)
 W = TypeVar("W", bound=WorkloadView)
 
 
+class _Remnant(NamedTuple):
+    """A PipelineJob that is gone, and its Pipeline."""
+
+    job_uid: str
+    pipeline_uid: str
+
+
 class Feed:
     """Joins Store, scheduler and work queue. The nested sinks are what informers and kopf deliver to."""
 
@@ -38,7 +45,7 @@ class Feed:
         self._scheduler = scheduler
         self._work = work
         self._now = now
-        self._lingering: dict[str, str] = {}  # hash -> UID of PipelineJobs that are gone while their workload runs on
+        self._lingering: dict[str, _Remnant] = {}  # by hash: PipelineJobs that are gone while their workload runs on
         self.stage_over: Callable[[str], None] = lambda pipeline_uid: None
         """Called when no job of a stage is unfinished any more, before the slot goes to another."""
 
@@ -90,7 +97,7 @@ class Feed:
         record = self._store.drop_job(uid)
         if record is None:
             return
-        self._lingering[record.hash] = uid
+        self._lingering[record.hash] = _Remnant(uid, record.pipeline_uid)
         self._free_if_over(record.hash)
         self._work.add(Key(Of.JOB, uid))
         self._work.add(Key(Of.PIPELINE, record.pipeline_uid))
@@ -139,20 +146,25 @@ class Feed:
 
     def remnant(self, uid: str) -> None:
         """Look again at what a PipelineJob that does not exist any more has left behind."""
-        for job_hash in [job_hash for job_hash, of in self._lingering.items() if of == uid]:
+        for job_hash in [job_hash for job_hash, left in self._lingering.items() if left.job_uid == uid]:
             self._free_if_over(job_hash)
+
+    def has_remnants(self, pipeline_uid: str) -> bool:
+        """Whether something runs, or may, of PipelineJobs of the Pipeline that do not exist any more."""
+        return any(left.pipeline_uid == pipeline_uid for left in self._lingering.values())
 
     def _free_if_over(self, job_hash: str) -> None:
         """A job that does not exist any more keeps its slot as long as a workload of it runs, or may."""
-        uid = self._lingering.get(job_hash)
-        if uid is None:
+        left = self._lingering.get(job_hash)
+        if left is None:
             return
         running, again = remains(self._store.workloads_of(job_hash), self._now())
         if not running:
             del self._lingering[job_hash]
             self._scheduler.job_gone(job_hash)
+            self._work.add(Key(Of.PIPELINE, left.pipeline_uid))
         elif again is not None:
-            self._work.add_after(Key(Of.JOB, uid), (again - self._now()).total_seconds())
+            self._work.add_after(Key(Of.JOB, left.job_uid), (again - self._now()).total_seconds())
 
     def wake_jobs(self, pipeline_uid: str) -> None:
         """The jobs of a Pipeline have to look at themselves."""

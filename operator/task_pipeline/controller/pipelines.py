@@ -158,6 +158,7 @@ class PipelineReconciler:
             accepted=tools.arrivals.accepted(pipeline.uid),
             divided=tools.arrivals.divided(pipeline),
             jobs=tools.store.has_jobs(pipeline.uid),
+            remnants=tools.feed.has_remnants(pipeline.uid),
             ttl=tools.settings().ttl_seconds_after_finished,
         )
         exists = pipeline.uid in tools.store.pipelines

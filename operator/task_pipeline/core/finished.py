@@ -34,13 +34,16 @@ class Afterwards:
     wake: datetime | None = None
 
 
-def afterwards(pipeline: PipelineRecord, tally: Tally, *, jobs: bool, ttl: float, now: datetime) -> Afterwards:
-    """The next step for a final Pipeline of which PipelineJobs exist (`jobs`) or not.
+def afterwards(
+    pipeline: PipelineRecord, tally: Tally, *, jobs: bool, ttl: float, now: datetime, remnants: bool = False
+) -> Afterwards:
+    """The next step for a final Pipeline of which PipelineJobs exist (`jobs`) or not, and of whose deleted PipelineJobs
+    something runs on (`remnants`) or not.
 
     `ttl` is the time to live in seconds of one that names none; `tally` counts its latest run.
     """
     rerun, seen = wish(pipeline), replace(pipeline, status=acknowledged(pipeline))
-    status = unasked(seen) if rerun is None else answer(seen, rerun, tally, format_time(now))
+    status = unasked(seen) if rerun is None else answer(seen, rerun, tally, format_time(now), remnants=remnants)
     if status.run != pipeline.status.run:
         return Afterwards(status)
     due = after(status.completion_time, _time_to_live(pipeline, ttl))

@@ -45,8 +45,9 @@ class PipelineFacts:
     `faults`: what is wrong with the spec, `refusal`: why its client does not take it (both None when fine); `fits`: the
     queue has room for its first stage; `wait`: why it waits, while it is READY; `accepted`: its acceptedTime, given by
     the caller when the status has none yet; `divided`: the last stage whose PipelineJobs have all been created (-1:
-    none), which the status may not say yet; `jobs`: it has PipelineJobs, of whichever run; `ttl`: the seconds after the
-    end in which a Pipeline that names none is cleaned up; `hindrance`: why the next stage cannot be divided now.
+    none), which the status may not say yet; `jobs`: it has PipelineJobs, of whichever run; `remnants`: something runs on
+    of some that were deleted; `ttl`: the seconds after the end in which a Pipeline that names none is cleaned up;
+    `hindrance`: why the next stage cannot be divided now.
     """
 
     pipeline: PipelineRecord
@@ -58,6 +59,7 @@ class PipelineFacts:
     accepted: str
     divided: int
     jobs: bool = False
+    remnants: bool = False
     ttl: float = inf
     hindrance: str = ""
 
@@ -128,7 +130,7 @@ def _reachable(pipeline: PipelineRecord, verdict: _Verdict) -> _Verdict:
 
 def _afterwards(facts: PipelineFacts, now: datetime) -> PipelineDecision:
     pipeline = facts.pipeline
-    then = afterwards(pipeline, facts.tally, jobs=facts.jobs, ttl=facts.ttl, now=now)
+    then = afterwards(pipeline, facts.tally, jobs=facts.jobs, remnants=facts.remnants, ttl=facts.ttl, now=now)
     return PipelineDecision(then.status, _urgency(pipeline.status, then.status), wake=then.wake, cleanup=then.cleanup)
 
 

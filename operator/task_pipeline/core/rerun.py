@@ -27,14 +27,16 @@ def wish(pipeline: PipelineRecord) -> Rerun | None:
     return None if rerun is None or rerun.id == pipeline.status.rerun_id else rerun
 
 
-def answer(pipeline: PipelineRecord, rerun: Rerun, tally: Tally, now: str) -> PipelineStatus:
+def answer(pipeline: PipelineRecord, rerun: Rerun, tally: Tally, now: str, *, remnants: bool = False) -> PipelineStatus:
     """The status of a final Pipeline, with a spec, whose `rerun` is asked for at `now` (RFC 3339): that of the new run,
-    or its last one with the reason why there is no new run.
+    or its last one with the reason why there is no new run. With `remnants` something of deleted PipelineJobs runs on.
     """
     spec, status = pipeline.spec, pipeline.status
     assert spec is not None
     if spec.cancel is not None:
         return _told(pipeline, f"rerun {rerun.id} waits until spec.cancel is removed")
+    if remnants:
+        return _told(pipeline, f"rerun {rerun.id} waits until the workloads of deleted PipelineJobs have ended")
     if rerun.scope == "All":
         return _begun(pipeline, rerun, None, now)
     counts = [tally.stage(index) for index in range(len(spec.stages))]

@@ -149,3 +149,12 @@ class TestNoWishAnyMore:
     def test_a_long_message_of_which_the_condition_has_only_the_beginning_stays(self) -> None:
         status = replace(ENDED, message="x" * 5000, conditions=(replace(SAID[0], message="x" * 1024),))
         assert unasked(finished(None, status=status)) == status
+
+
+def test_a_rerun_waits_for_what_deleted_jobs_have_left_behind() -> None:
+    pipeline = finished({"id": "1", "scope": "All"})
+    rerun = wish(pipeline)
+    assert rerun is not None
+    status = answer(pipeline, rerun, tally_of([]), make.at(20), remnants=True)
+    assert (status.run, status.rerun_id) == (pipeline.status.run, None)
+    assert status.message == "rerun 1 waits until the workloads of deleted PipelineJobs have ended"
