@@ -45,8 +45,8 @@ class PipelineFacts:
     `faults`: what is wrong with the spec, `refusal`: why its client does not take it (both None when fine); `fits`: the
     queue has room for its first stage; `wait`: why it waits, while it is READY; `accepted`: its acceptedTime, given by
     the caller when the status has none yet; `divided`: the last stage whose PipelineJobs have all been created (-1:
-    none), which the status may not say yet; `jobs`: it has PipelineJobs, of whichever run; `remnants`: something runs on
-    of some that were deleted; `ttl`: the seconds after the end in which a Pipeline that names none is cleaned up;
+    none), which the status may not say yet; `jobs`: it has PipelineJobs, of whichever run; `remnants`: something of
+    deleted ones runs on; `ttl`: the seconds after the end in which a Pipeline that names none is cleaned up;
     `hindrance`: why the next stage cannot be divided now.
     """
 
