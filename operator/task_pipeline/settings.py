@@ -1,4 +1,4 @@
-"""Every setting of the operator and of the REST server: its name, default, meaning and when a change applies, once.
+"""Every setting of operator, REST server and HTTP runner: its name, default, meaning and when a change applies, once.
 
 Read from flags, from the environment (prefix TASK_PIPELINE_; QUEUE_SIZE and MAX_RUNNING_JOBS also as they stand) and
 from the YAML file that TASK_PIPELINE_CONFIG names; the first of them that has a setting wins. For limits 0 means
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AliasChoices, BeforeValidator, Field
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -25,6 +25,7 @@ from task_pipeline import settings_file
 from task_pipeline.core.deadlines import Timeouts
 from task_pipeline.core.remote import Lease
 from task_pipeline.core.retry import Backoff
+from task_pipeline.core.urls import WrongURL, parse_entry, parse_url
 from task_pipeline.core.workload import KindDefaults, PodSecurity
 
 PREFIX = "TASK_PIPELINE_"
@@ -50,9 +51,30 @@ def _names(value: object) -> object:
     return [name.strip() for name in value.split(",") if name.strip()]
 
 
+def _targets(entries: tuple[str, ...]) -> tuple[str, ...]:
+    for entry in entries:
+        try:
+            parse_entry(entry)
+        except WrongURL as error:
+            raise ValueError(f'entry "{entry}" {error}') from None
+    return entries
+
+
+def _url(text: str) -> str:
+    try:
+        target = parse_url(text)
+    except WrongURL as error:
+        raise ValueError(str(error)) from None
+    if target.query:
+        raise ValueError("must not have a query (?...)")
+    return target.url.rstrip("/")
+
+
 Limit = Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_limit)]
 Seconds = Annotated[float, Field(gt=0, le=3_153_600_000)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
+Targets = Annotated[Names, AfterValidator(_targets)]
+Url = Annotated[str, AfterValidator(_url)]
 
 
 class WrongSettings(Exception):
@@ -132,6 +154,26 @@ class Settings(BaseSettings):
     http_runner_account: str | None = Field(
         default=None,
         description="NAMESPACE/NAME of the service account that may claim jobs of the kind HTTP.",
+    )
+    server_url: Url = Field(
+        default="http://127.0.0.1:8090", description="Where the HTTP runner reaches the REST server."
+    )
+    http_callback_url: Url | None = Field(
+        default=None,
+        description="Where services outside the cluster reach the REST server, for callbacks; absent: server_url.",
+    )
+    http_runner_token_file: Path = Field(
+        default=Path("/var/run/secrets/task-pipeline/token"),
+        description="File with the HTTP runner's service account token, of the audience task-pipeline.",
+    )
+    http_allow: Targets = Field(
+        default=("https://*",),
+        description="Targets that HTTP jobs may use: https://*.example.com, or http://payments.shop.svc:8080 for a "
+        "host that may have a private address.",
+    )
+    http_timeout: Seconds = Field(default=3600.0, description="The longest that a request of an HTTP job may take.")
+    http_requests: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=50, description="How many requests one HTTP runner has open at once."
     )
     workers: Annotated[int, Field(ge=1, le=256)] = Field(
         default=32, description="How many objects are worked on at once, and connections for writes."

@@ -18,7 +18,7 @@ WORK = Work("u-1", 2, "HTTP", "1.0.0", {}, "http://rest.example/api/v1/attempts/
 
 
 async def attempt(server: Server, changes: dict[str, Any] | None = None, **params: Any) -> Ending | None:
-    work = dataclasses.replace(WORK, params={"url": f"{server.origin}/work", **params}, **(changes or {}))
+    work = dataclasses.replace(WORK, params={"url": f"{server.origin}/do", **params}, **(changes or {}))
     return await perform(work, Sender(AllowList([parse_entry(server.origin)])))
 
 
@@ -33,7 +33,7 @@ async def test_the_answer_is_the_result() -> None:
     assert ending is not None
     assert ending.reason is None
     assert ending.result == {"status": 200, "headers": {}, "body": "done", "truncated": False}
-    assert lines(server)[0] == "POST /work HTTP/1.1"
+    assert lines(server)[0] == "POST /do HTTP/1.1"
     assert {"X-Mine: v", "Content-Type: application/json", "Idempotency-Key: u-1/2"} <= set(lines(server))
     assert server.received[0].endswith(b'{"a":1}')
     assert "the-token" not in str(server.received)

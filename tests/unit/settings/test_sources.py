@@ -32,6 +32,9 @@ def test_the_second_variable_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     assert loader([])().queue_size == 2
 
 
+URLS = {name: "https://a.net" for name in ("server_url", "http_callback_url", "http_allow")}
+
+
 @pytest.mark.parametrize("name", list(Settings.model_fields))
 def test_every_setting_is_a_flag_and_stands_in_the_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
@@ -40,8 +43,26 @@ def test_every_setting_is_a_flag_and_stands_in_the_help(name: str, capsys: pytes
     shown = capsys.readouterr().out
     assert left.value.code == 0
     assert shown.count(f"  {flag} ") == 1
-    given = {"namespaces": "a,b", "pod_security": "restricted", "log_level": "DEBUG"}.get(name, "1")
-    assert getattr(loader([flag, given])(), name) != Settings.model_fields[name].default
+    given = {"namespaces": "a,b", "pod_security": "restricted", "log_level": "DEBUG"} | URLS
+    assert getattr(loader([flag, given.get(name, "1")])(), name) != Settings.model_fields[name].default
+
+
+@pytest.mark.parametrize(
+    ("flag", "told"),
+    [
+        ("--http-allow=https://a.net,b.net", 'entry "b.net" must be scheme://host'),
+        ("--http-allow=https://a.net/path", "must be scheme://host"),
+        ("--server-url=127.0.0.1:8090", "must be a whole URL"),
+        ("--server-url=https://a.net/?x", "must not have a query"),
+        ("--http-callback-url=ftp://a.net", "https:// or http://"),
+    ],
+)
+def test_urls_are_checked_at_the_start(flag: str, told: str) -> None:
+    assert told in faults(flag)[0]
+
+
+def test_a_url_is_given_without_its_final_slash() -> None:
+    assert loader(["--server-url=https://A.net/tasks/"])().server_url == "https://a.net/tasks"
 
 
 @pytest.mark.parametrize("given", ["a,b", " a , b,", '["a", "b"]'])
