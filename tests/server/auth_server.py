@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
+from task_pipeline.kube.cluster import Cluster
 from task_pipeline.server.app import build
 from task_pipeline.server.auth.callers import AttemptClaim
 from task_pipeline.server.auth.gate import Limits
@@ -74,10 +75,17 @@ PROBES = (
 
 @contextlib.asynccontextmanager
 async def replica(world: World, clock: Clock, limits: Limits = WIDE, **config: Any) -> AsyncIterator[Replica]:
-    """A running server."""
+    """A running server on the in-memory cluster."""
     auth = set_up(world.cluster, AuthConfig(NAMESPACE, limits=limits, **config), now=clock.now, clock=clock.steady)
+    async with serving(world.cluster, auth) as made:
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def serving(cluster: Cluster, auth: Auth) -> AsyncIterator[Replica]:
+    """A running server with that authentication."""
     settings = Settings(operator_namespace=NAMESPACE)
-    services = Services(world.cluster, settings, auth.authenticator, auth.authorizer, now=clock.now)
+    services = Services(cluster, settings, auth.authenticator, auth.authorizer)
     async with TestClient(TestServer(build((*PROBES, *auth.routes), services))) as http:
         yield Replica(auth, http)
 
