@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from task_pipeline.api.resources import EVENTS, PIPELINE_JOBS, PIPELINES, PODS
+from task_pipeline.api.resources import DEPLOYMENTS, EVENTS, PIPELINE_JOBS, PIPELINES, PODS
 from task_pipeline.api.times import parse_time
-from task_pipeline.kube.errors import Forbidden, Invalid
+from task_pipeline.kube.errors import ApiError, Forbidden, Invalid
 from tests.fakes import fates, on
+from tests.scenario.test_fates_rollout import BAD, OLD, image_of, made_by_hand, rollout, shop, stuck_is
 from tests.scenario.world import World, running, shell
 
 pytestmark = [pytest.mark.looptime]
@@ -142,3 +143,17 @@ async def test_a_rerun_waits_for_what_a_deleted_job_has_left_behind() -> None:
         await world.cluster.admin.wait_for(lambda: run_of(world) == 2, 30)
         assert not world.pods()
         assert await world.until_final("p") == {"p": "DONE"}
+
+
+@pytest.mark.parametrize("error", [Forbidden(403, "Forbidden", "denied by policy"), Invalid(422, "Invalid", "too big")])
+async def test_a_rollback_that_is_refused_for_good_does_not_hold_the_end_back(error: ApiError) -> None:
+    async with running() as world:
+        await made_by_hand(world, OLD)
+        stuck_is(world, BAD)
+        world.cluster.fault(on("patch", DEPLOYMENTS), before=error, times=None)
+        world.submit("p", rollout(image=BAD, progressDeadlineSeconds=30, onFailure="Rollback", force=True))
+        assert await world.until_final("p", seconds=100) == {"p": "ERROR"}
+        status = world.job("p", "web")
+        assert status["reason"] == "ProgressDeadlineExceeded"
+        assert status["message"].endswith(f"; the rollback was refused: {error.message}")
+        assert image_of(shop(world)) == BAD

@@ -25,6 +25,7 @@ from task_pipeline.core.job_decision import Action, JobDecision, JobFacts, decid
 from task_pipeline.core.messages import STATUS_LENGTH, shortened
 from task_pipeline.core.records import JobRecord, JobStatus, PipelineRecord, WorkloadRef
 from task_pipeline.core.stages import judge
+from task_pipeline.kube.errors import ApiError, Conflict, is_transient
 from task_pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -199,12 +200,18 @@ class JobReconciler:
         """Take a Deployment back, and tell it with its failure.
 
         The failure is remembered first: else, after a crash, the old revision's success would be taken for the job's.
+        What is refused for good is told, and holds the end of the job back no longer.
         """
         if pending_stop(job.status) is None:
             ended = status.attempts[-1]
             return begin_stop(job.status, Reason(status.reason), ended.message or "")
         mark = f"{job.hash}-{job.status.attempt}"
-        done = await self._tools.backend.roll_back(job.namespace, reference.name, reference.uid, mark)
+        try:
+            done = await self._tools.backend.roll_back(job.namespace, reference.name, reference.uid, mark)
+        except ApiError as error:
+            if is_transient(error) or isinstance(error, Conflict):
+                raise
+            done = f"the rollback was refused: {error.message}"
         return replace(status, message=shortened(f"{status.message or status.reason}; {done}", STATUS_LENGTH))
 
 
