@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from task_pipeline.api.resources import PIPELINE_JOBS
@@ -26,6 +27,13 @@ from tests.unit.server.auth.world import NAMESPACE, World
 START = datetime(2031, 4, 17, 12, tzinfo=UTC)
 FREE = Limits(address=Rate(10_000, 10_000), caller=Rate(10_000, 10_000))
 Answer = tuple[int, Any]
+
+
+class _Server(TestServer):
+    """Leaves requests alone whose callers have gone, as the product's server does."""
+
+    async def _make_runner(self, **options: Any) -> web.BaseRunner:
+        return await super()._make_runner(**options | {"handler_cancellation": False})
 
 
 class Replica:
@@ -89,7 +97,7 @@ class Site:
         desk = Desk(self.cluster, auth.tokens)
         app = build(desk.routes, services)
         desk.serve(app)
-        async with TestClient(TestServer(app)) as http:
+        async with TestClient(_Server(app)) as http:
             await desk.synced()
             yield Replica(desk, http)
 

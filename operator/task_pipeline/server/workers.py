@@ -105,9 +105,9 @@ class Workers:
         deadline = clock() + call.body.wait_seconds
         try:
             while True:
-                reply = await self._try(call, place, allows, key)
+                reply = None if _has_left(call) else await self._try(call, place, allows, key)
                 left = deadline - clock()
-                if reply is not None or left <= 0 or self._board.closed:
+                if reply is not None or left <= 0 or self._board.closed or _has_left(call):
                     return reply or Reply(204)
                 await self._board.wait(place, allows, left)
         except TooManyWaiting:
@@ -151,6 +151,12 @@ class Workers:
             next_interval_seconds=call.services.settings.lease.pace,
         )
         return Reply(200, answer.model_dump(by_alias=True))
+
+
+def _has_left(call: Call) -> bool:
+    """Whether the worker has closed the connection: nobody would do what it is given."""
+    transport = call.request.transport
+    return transport is None or transport.is_closing()
 
 
 def _claiming(call: Call, key: str, now: datetime) -> Callable[[JobRecord], Step | Denied]:
