@@ -80,6 +80,9 @@ class Login:
     hashes: tuple[StoredHash, ...]
 
 
+_NOBODY = Login("", frozenset(), secrets.NOBODYS)
+
+
 @dataclass(frozen=True, slots=True)
 class _Kept:
     time: float
@@ -124,9 +127,8 @@ class Credentials:
         return None if login is None else login.namespaces
 
     def _match(self, client: str, presented: bytes) -> Login | None:
-        login = self._logins.get(client)
-        good = secrets.matches(presented, () if login is None else login.hashes, self._now())
-        return login if good else None
+        login = self._logins.get(client, _NOBODY)
+        return login if secrets.matches(presented, login.hashes, self._now()) else None
 
     async def _renew(self, seconds: float) -> KubeError | None:
         """Read again what is older than `seconds`; returns why that failed while the old reading still serves."""
@@ -232,7 +234,9 @@ def _decoded(raw: msgspec.Raw) -> _Client | None:
 
 
 def _login(client: _Client, kept: Mapping[str, _Kept]) -> Login:
-    return Login(client.metadata.name, frozenset(client.spec.namespaces), tuple(_hashes(client.spec.credentials, kept)))
+    return Login(
+        client.metadata.name, frozenset(client.spec.namespaces), secrets.padded(_hashes(client.spec.credentials, kept))
+    )
 
 
 def _hashes(credentials: Sequence[_Credential], kept: Mapping[str, _Kept]) -> list[StoredHash]:
@@ -242,7 +246,7 @@ def _hashes(credentials: Sequence[_Credential], kept: Mapping[str, _Kept]) -> li
         if digest is None:
             continue
         try:
-            until = None if credential.not_after is None else parse_time(credential.not_after)
+            until = secrets.FOREVER if credential.not_after is None else parse_time(credential.not_after)
         except ValueError:
             continue  # a time that cannot be read has passed
         found.append(StoredHash(digest, until))

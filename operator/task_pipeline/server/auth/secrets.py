@@ -9,22 +9,26 @@ import hmac
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 PREFIX = "tps_"
 SECRET_BYTES = 32
 PEPPER_BYTES = 32
 MOST_CREDENTIALS = 10  # as many as a PipelineClient may name
 _VERSION = b"v1:"
-_DUMMY = bytes(32)
+FOREVER = datetime.max.replace(tzinfo=UTC)
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredHash:
-    """The keyed hash of one secret, and until when it is good (None: always)."""
+    """The keyed hash of one secret, and the time from which it is no longer good."""
 
     digest: bytes
-    not_after: datetime | None = None
+    not_after: datetime = FOREVER
+
+
+NOBODYS = (StoredHash(bytes(32), NEVER),) * MOST_CREDENTIALS
 
 
 def generate() -> str:
@@ -44,14 +48,16 @@ def digest(pepper: bytes, client: str, secret: str) -> bytes:
     return hmac.digest(pepper, message, "sha256")
 
 
+def padded(stored: Sequence[StoredHash]) -> tuple[StoredHash, ...]:
+    """The hashes of a client, filled up with nobody's, so that all clients have equally many."""
+    return (*stored, *NOBODYS)[:MOST_CREDENTIALS]
+
+
 def matches(presented: bytes, stored: Sequence[StoredHash], now: datetime) -> bool:
-    """Whether one of `stored` is good at `now` and is `presented`. The work is the same for every input."""
+    """Whether one of `stored` is good at `now` and is `presented`; of padded hashes every one is compared, always."""
     found = False
-    for index in range(MOST_CREDENTIALS):
-        known = stored[index] if index < len(stored) else None
-        same = hmac.compare_digest(presented, _DUMMY if known is None else known.digest)
-        good = known is not None and (known.not_after is None or now < known.not_after)
-        found |= same and good
+    for known in stored:
+        found |= hmac.compare_digest(presented, known.digest) & (now < known.not_after)
     return found
 
 
