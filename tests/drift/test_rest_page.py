@@ -1,0 +1,28 @@
+"""docs/rest.md names every request of the table, and every reason that the server gives."""
+
+import re
+from pathlib import Path
+
+from task_pipeline.server.health import Readiness
+from task_pipeline.server.table import PIPELINES, routes
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "rest.md").read_text(encoding="utf-8")
+SOURCES = (ROOT / "operator" / "task_pipeline" / "server").glob("*.py")
+WORDS = {"name": "NAME", "job": "JOB"}
+OWN = ("app", "actions", "objects", "pipelines", "problem", "reading", "room", "submit", "jobs", "health")
+
+
+async def test_every_request_stands_on_the_page() -> None:
+    for route in routes(Readiness()):
+        inside = route.path.removeprefix(PIPELINES)
+        shown = re.sub(r"{(\w+)}", lambda found: WORDS[found[1]], inside) or "/"
+        wanted = f"`{route.method} {shown}`" if inside != route.path else shown
+        assert wanted in PAGE, f"{route.method} {route.path}"
+
+
+def test_every_reason_stands_on_the_page() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in SOURCES if path.stem in OWN)
+    reasons = set(re.findall(r'(?:problem|ProblemError|_check|invalid)\([^"]*"([A-Z][A-Za-z]+)"', text))
+    assert len(reasons) > 15
+    assert {reason for reason in reasons if f"`{reason}`" not in PAGE} <= {"InvalidForm"}
