@@ -20,13 +20,17 @@ from task_pipeline.kube.client import HttpCluster
 from task_pipeline.kube.cluster import Cluster
 from task_pipeline.kube.config import NoCluster, connect
 from task_pipeline.observability import logs
+from task_pipeline.server import logs as logs_routes
 from task_pipeline.server import table
 from task_pipeline.server.app import build
 from task_pipeline.server.auth.setup import AuthConfig, set_up
 from task_pipeline.server.desk import Desk
 from task_pipeline.server.document import with_document
 from task_pipeline.server.health import Readiness
+from task_pipeline.server.order import Orders
+from task_pipeline.server.overview import Overview
 from task_pipeline.server.services import Services
+from task_pipeline.server.streams import Streams
 from task_pipeline.settings import Settings, WrongSettings
 
 log = logging.getLogger(__name__)
@@ -96,8 +100,11 @@ def application(cluster: Cluster, settings: Settings, stopping: asyncio.Event) -
         stopping=stopping,
     )
     desk = Desk(cluster, auth.tokens, settings.namespaces)
-    app = build(with_document((*table.routes(Readiness()), *auth.routes, *desk.routes)), services)
+    overview = Overview(cluster, settings)
+    more = (*Orders(overview).routes, *Streams().routes, *logs_routes.routes)
+    app = build(with_document((*table.routes(Readiness()), *auth.routes, *desk.routes, *more)), services)
     desk.serve(app)
+    overview.serve(app)
     return app
 
 

@@ -1,0 +1,108 @@
+"""What one server process remembers of the cluster, so that questions about the queue cost the API server nothing.
+
+Rule: it is fed by watches alone and decides nothing. Until the first lists are read it knows nothing, and says so.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiohttp import web
+
+from task_pipeline.api.group import LABEL_MANAGED_BY, MANAGED_BY
+from task_pipeline.api.resources import PIPELINE_CLIENTS, PIPELINE_JOBS, PIPELINES
+from task_pipeline.cache.convert import PipelineClientView, PipelineView, client_record, job_record, pipeline_record
+from task_pipeline.cache.store import Store
+from task_pipeline.core.explain import Snapshot
+from task_pipeline.core.records import PipelineJobView
+from task_pipeline.kube.cluster import Cluster
+from task_pipeline.kube.informer import Informer
+from task_pipeline.server.problem import problem
+from task_pipeline.settings import Settings
+
+
+class Overview:
+    """Records of all Pipelines, PipelineJobs and PipelineClients that the settings' namespaces hold."""
+
+    def __init__(self, cluster: Cluster, settings: Settings) -> None:
+        self.store = Store()
+        self._settings = settings
+        ours = f"{LABEL_MANAGED_BY}={MANAGED_BY}"
+        own, sink = settings.operator_namespace, _Clients(self.store)
+        self._informers: list[Informer[Any]] = [
+            Informer(cluster, PIPELINE_CLIENTS, PipelineClientView, sink, namespace=own)
+        ]
+        for one in settings.namespaces or (None,):
+            pipelines = Informer(cluster, PIPELINES, PipelineView, _Pipelines(self.store), namespace=one)
+            jobs = Informer(cluster, PIPELINE_JOBS, PipelineJobView, _Jobs(self.store), namespace=one, selector=ours)
+            self._informers += [pipelines, jobs]
+
+    def serve(self, app: web.Application) -> None:
+        """Let it live as long as the application."""
+        app.cleanup_ctx.append(self._alive)
+
+    async def synced(self) -> None:
+        """Wait until everything has been listed."""
+        await asyncio.gather(*(informer.synced.wait() for informer in self._informers))
+
+    def snapshot(self) -> Snapshot:
+        """All records as they are known now. Raises ProblemError 503 before they have been read."""
+        if not all(informer.synced.is_set() for informer in self._informers):
+            raise problem(503, "NotReady", "the server has not read the cluster yet: ask again", retry_after=1)
+        return Snapshot(
+            list(self.store.pipelines.values()),
+            list(self.store.jobs.values()),
+            list(self.store.clients.values()),
+            self._settings.max_running_jobs,
+            self._settings.queue_size,
+        )
+
+    async def _alive(self, app: web.Application) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(informer.run(), name="overview") for informer in self._informers]
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Pipelines:
+    """Where the informer of Pipelines delivers."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def put(self, view: PipelineView) -> None:
+        self._store.put_pipeline(pipeline_record(view, self._store.pipelines.get(view.metadata.uid)))
+
+    def gone(self, uid: str) -> None:
+        self._store.drop_pipeline(uid)
+
+
+class _Jobs:
+    """Where the informer of PipelineJobs delivers."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def put(self, view: PipelineJobView) -> None:
+        self._store.put_job(job_record(view))
+
+    def gone(self, uid: str) -> None:
+        self._store.drop_job(uid)
+
+
+class _Clients:
+    """Where the informer of PipelineClients delivers."""
+
+    def __init__(self, store: Store) -> None:
+        self._clients = store.clients
+
+    def put(self, view: PipelineClientView) -> None:
+        record = client_record(view)
+        known = self._clients.get(record.name)
+        if known is None or known.uid != record.uid or known.rv < record.rv:
+            self._clients[record.name] = record
+
+    def gone(self, uid: str) -> None:
+        for name in [name for name, record in self._clients.items() if record.uid == uid]:
+            del self._clients[name]
