@@ -136,6 +136,15 @@ class TestClaim:
         assert (await server.claim(site.acme, worker="w2", key="k1"))[0] == 204
         assert [site.writes(name) for name in names] == [1, 1]
 
+    async def test_a_worker_may_ask_only_for_what_it_was_given(self, site: Site, server: Replica) -> None:
+        names = [site.offer(), site.offer()]
+        await _seen(server, site, names[1])
+        ask = {"worker": "w1", "waitSeconds": 20, "onlyRepeat": True}
+        path = "/api/v1/workers/render:claim"
+        assert (await server.ask("POST", path, site.acme, ask, Idempotency_Key="k1")) == (204, None)
+        await server.claim(site.acme, key="k1")
+        assert (await server.ask("POST", path, site.acme, ask, Idempotency_Key="k1"))[1]["job"]["job"] == names[0]
+
     @pytest.mark.parametrize("key", ["", "x" * 65, "é"])
     async def test_a_key_that_is_none(self, site: Site, server: Replica, key: str) -> None:
         assert reason(await server.claim(site.acme, key=key)) == (400, "InvalidHeader")

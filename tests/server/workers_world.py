@@ -1,6 +1,7 @@
 """REST servers on an in-memory cluster, and the part of the operator played by the test: offers, retries, stops.
 
-Time of day is the test's own, so that leases cost no waiting; requests go through real sockets.
+Time of day stands still unless the test lets it go on, so that leases cost no waiting; requests go through real
+sockets.
 """
 
 import asyncio
@@ -41,6 +42,7 @@ class Replica:
 
     def __init__(self, desk: Desk, http: TestClient[Any, Any]) -> None:
         self.desk = desk
+        self.url = str(http.make_url("/"))
         self._http = http
 
     async def ask(self, method: str, path: str, auth: str, body: Any = None, **headers: str) -> Answer:
@@ -70,20 +72,32 @@ class Site:
     def __init__(self) -> None:
         self.world = World()
         self.cluster = self.world.cluster
-        self.now = START
+        self._passed = timedelta()
+        self._started: float | None = None
         self.acme = self.other = ""
+        self.secrets: dict[str, str] = {}
         self._number = 0
 
     async def prepare(self) -> None:
         """Make the clients."""
         for name in ("acme", "other"):
             self.world.client(name, "default")
-            secret = await self.world.secret(name)
+            secret = self.secrets[name] = await self.world.secret(name)
             setattr(self, name, "Basic " + b64encode(f"{name}:{secret}".encode()).decode())
 
     def pass_time(self, seconds: float) -> None:
         """Let the time of day go on."""
-        self.now += timedelta(seconds=seconds)
+        self._passed += timedelta(seconds=seconds)
+
+    def run_clock(self) -> None:
+        """Let the time of day go on by itself from now on."""
+        self._started = asyncio.get_running_loop().time()
+
+    @property
+    def now(self) -> datetime:
+        """The time of day."""
+        running = 0.0 if self._started is None else asyncio.get_running_loop().time() - self._started
+        return START + self._passed + timedelta(seconds=running)
 
     @asynccontextmanager
     async def replica(self, **settings: Any) -> AsyncIterator[Replica]:

@@ -60,7 +60,11 @@ class WorkerKind:
         unfit = tuple(_unfit(params.payload, "payload"))
         if unfit:
             return unfit
-        size = len(json.dumps(params.payload, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
+        size = len(
+            json.dumps(params.payload, ensure_ascii=False, separators=(",", ":"), default=str).encode(
+                "utf-8", "replace"
+            )
+        )
         if size <= MAX_PAYLOAD:
             return ()
         return (("payload", f"has {size} bytes, the limit is {MAX_PAYLOAD}: store it elsewhere and give its address"),)

@@ -41,6 +41,11 @@ class ClaimRequest(Model):
     wait_seconds: Annotated[int, Field(ge=0, le=MAX_WAIT)] = Field(
         default=0, description="How long to wait for a job when there is none."
     )
+    only_repeat: bool = Field(
+        default=False,
+        description="true: give only the job that an earlier request with this Idempotency-Key was given. For a "
+        "worker that has given up waiting and wants to be sure.",
+    )
 
 
 class ClaimedJob(Answer):
@@ -107,7 +112,7 @@ class Workers:
             while True:
                 reply = None if _has_left(call) else await self._try(call, place, allows, key)
                 left = deadline - clock()
-                if reply is not None or left <= 0 or self._board.closed or _has_left(call):
+                if reply is not None or left <= 0 or call.body.only_repeat or self._board.closed or _has_left(call):
                     return reply or Reply(204)
                 await self._board.wait(place, allows, left)
         except TooManyWaiting:
@@ -119,7 +124,8 @@ class Workers:
     async def _try(self, call: Call, place: Place, allows: Callable[[str], bool], key: str) -> Reply | None:
         now, worker = call.services.now(), call.body.worker
         held = self._board.claimed(place.client, worker, key)
-        offers = self._board.offers(place, allows, now) if held is None else iter((held,))
+        fresh = () if call.body.only_repeat else self._board.offers(place, allows, now)
+        offers = fresh if held is None else (held,)
         for job in offers:
             taken = await self._ledger.step(_name(job), _claiming(call, key, now))
             if taken is not None and isinstance(taken.answer, Step):
