@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from task_pipeline.api.resources import PIPELINE_JOBS, PIPELINES
+from task_pipeline.api.resources import PIPELINE_CLIENTS, PIPELINE_JOBS, PIPELINES
 from tests.fakes import fates
 from tests.scenario.world import NAMESPACE, World, running, shell
 
@@ -293,3 +293,18 @@ async def test_what_may_not_change_after_the_start_may_not_before_the_first_laun
         spec = world.cluster.admin.get(PIPELINES, "p", NAMESPACE)["spec"]
         with pytest.raises(Exception, match="cannot be changed after the start"):
             world.edit("p", jobs=[*spec["jobs"], job("more")])
+
+
+async def test_a_rerun_whose_client_is_missing_waits_for_it() -> None:
+    async with running(max_running_jobs=1, queue_size=1) as world:
+        world.client("acme")
+        world.submit("p", job("a"), clientId="acme")
+        await world.until_final()
+        world.cluster.admin.delete(PIPELINE_CLIENTS, "acme", "task-pipeline")
+        world.edit("p", rerun={"id": "1", "scope": "All"})
+        await answered(world, "1")
+        await world.cluster.admin.wait_for(lambda: world.pipeline("p").get("reason") == "ClientSuspended", 60)
+        assert "there is no valid PipelineClient acme" in world.pipeline("p")["message"]
+        world.client("acme")
+        assert await world.until_final() == {"p": "DONE"}
+        assert world.pipeline("p")["run"] == 2

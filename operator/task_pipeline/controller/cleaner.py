@@ -3,12 +3,18 @@
 Nothing waits for it, so it takes its time and never more than one connection, however much has come due while the
 operator was down. By its turn a Pipeline may have been edited or have run again: a decision counts for the version of
 the Pipeline that it was made for, and for no other. What fails is asked for again by the next look at the Pipeline.
+That its PipelineJobs go is written before the first of them does, so that no rerun counts on one that is about to go.
 """
 
 import asyncio
 import logging
+from collections.abc import Callable
+from datetime import datetime
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
+from task_pipeline.api.times import format_time
 from task_pipeline.cache.store import Store
 from task_pipeline.controller.executor import Executor
 from task_pipeline.controller.workqueue import Key, Of, WorkQueue
@@ -30,7 +36,8 @@ class _Due(NamedTuple):
 class Cleaner:
     """`add` from anywhere in the loop; `run` works through what has been added, in order, for ever."""
 
-    def __init__(self, store: Store, work: WorkQueue, executor: Executor) -> None:
+    def __init__(self, store: Store, work: WorkQueue, executor: Executor, now: Callable[[], datetime]) -> None:
+        self._now = now
         self._store = store
         self._work = work
         self._executor = executor
@@ -74,6 +81,10 @@ class Cleaner:
             return False
         if due.cleanup is Cleanup.PIPELINE:
             await self._executor.delete_pipeline(pipeline)
+            return True
+        if pipeline.status.cleanup_time is None:
+            told = replace(pipeline.status, cleanup_time=format_time(self._now()))
+            await self._executor.pipeline_status(pipeline, told)  # the answer to it brings the Pipeline back
             return True
         ended = [job for job in self._store.jobs_of(pipeline.uid) if job.final and not job.deleting]
         for job in ended:

@@ -142,6 +142,8 @@ class PipelineReconciler:
 
     def _refusal_of(self, pipeline: PipelineRecord) -> str | None:
         client = self._tools.store.clients.get(pipeline.spec.client_id) if pipeline.spec is not None else None
+        if client is None and pipeline.run > 1:
+            return None  # as in a run that has begun: it waits until there is one again
         return refusal(client, pipeline)
 
     def _facts(self, pipeline: PipelineRecord) -> PipelineFacts:

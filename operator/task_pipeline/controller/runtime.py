@@ -36,7 +36,6 @@ from task_pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
 
-CONFLICT_PAUSE = 0.1  # seconds until the watch has surely told what the conflict was about
 DRAIN_SECONDS = 3.0
 
 
@@ -63,7 +62,7 @@ class Runtime:
         self.events = EventWriter(cluster, now, self.work.clock)
         executor = Executor(cluster, self.store, feed, self.events.tell)
         backend = KubeBackend(cluster)
-        cleaner = self._cleaner = Cleaner(self.store, self.work, executor)
+        cleaner = self._cleaner = Cleaner(self.store, self.work, executor, now)
         tools = Tools(
             store=self.store,
             scheduler=self.scheduler,
@@ -181,8 +180,8 @@ class Runtime:
         try:
             await self._reconcile[key.of](key.uid)
             failed = False
-        except Conflict:
-            pause = CONFLICT_PAUSE
+        except Conflict:  # the watch is about to tell what it was about, and brings the key back at once
+            pass
         except KubeError as error:
             pause = error.retry_after if isinstance(error, ApiError) else None
             log.log(

@@ -1,7 +1,6 @@
 """What is still to be done about a Pipeline that is over: another run, or the cleaning up after its time to live.
 
-The time to live counts from the end of the latest run. That the PipelineJobs are going to be removed is written before
-the first of them is, so that no rerun counts on one that is about to go.
+The time to live counts from the end of the latest run.
 """
 
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ class Cleanup(StrEnum):
     """What is to be removed now."""
 
     NONE = "none"
-    JOBS = "jobs"  # the PipelineJobs, and with them their workloads
+    JOBS = "jobs"  # the PipelineJobs, and with them their workloads, once the status says that they go
     PIPELINE = "pipeline"  # the Pipeline, and with it all it owns
 
 
@@ -51,11 +50,7 @@ def afterwards(
         return Afterwards(status, wake=due)
     if pipeline.spec is not None and pipeline.spec.ttl_policy == "Delete":
         return Afterwards(status, Cleanup.PIPELINE)
-    if not jobs:
-        return Afterwards(status)
-    if status.cleanup_time is None:
-        return Afterwards(replace(status, cleanup_time=format_time(now)))
-    return Afterwards(status, Cleanup.JOBS)
+    return Afterwards(status, Cleanup.JOBS if jobs else Cleanup.NONE)
 
 
 def acknowledged(pipeline: PipelineRecord) -> PipelineStatus:

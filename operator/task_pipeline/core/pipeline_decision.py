@@ -282,7 +282,7 @@ def _urgency(old: PipelineStatus, new: PipelineStatus) -> Urgency:
         return Urgency.END
     if _waits_on(old, new):
         return Urgency.WAIT
-    if (old.run or 1, old.cleanup_time) != (new.run, new.cleanup_time):
+    if (old.run or 1) != new.run:
         return Urgency.NOW
     if (old.state, old.reason, old.stage) != (new.state, new.reason, new.stage):
         return Urgency.SOON if new.state is State.READY else Urgency.NOW

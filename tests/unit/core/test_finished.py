@@ -35,7 +35,7 @@ def test_nothing_happens_before_the_time_and_a_look_is_planned_for_it() -> None:
 
 def test_the_own_time_to_live_beats_the_settings() -> None:
     assert then(at=11, ttlSecondsAfterFinished=5).wake == make.moment(15)
-    assert then(at=11, ttlSecondsAfterFinished=0).status.cleanup_time == make.at(11)
+    assert then(at=11, ttlSecondsAfterFinished=0).cleanup is Cleanup.JOBS
 
 
 def test_a_pipeline_that_cannot_be_decoded_goes_by_the_settings() -> None:
@@ -43,8 +43,8 @@ def test_a_pipeline_that_cannot_be_decoded_goes_by_the_settings() -> None:
     assert afterwards(pipeline, tally_of([]), jobs=True, ttl=60, now=make.moment(11)).wake == make.moment(70)
 
 
-def test_that_jobs_go_is_written_before_they_do() -> None:
-    assert then(at=70) == Afterwards(REMOVING)
+def test_the_jobs_go_when_the_time_has_come() -> None:
+    assert then(at=70) == Afterwards(ENDED, Cleanup.JOBS)
     assert then(at=71, status=REMOVING) == Afterwards(REMOVING, Cleanup.JOBS)
 
 

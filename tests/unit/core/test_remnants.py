@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from task_pipeline.api.objects import DeploymentView, KubernetesJobView, PodView, WorkloadView
-from task_pipeline.core.remnants import remains
+from task_pipeline.core.remnants import has_ended, remains
 from tests import make
 
 V = TypeVar("V", bound=WorkloadView)
@@ -48,3 +48,10 @@ def seen(view: type[V], deleted: float | None, **fields: object) -> V:
 )
 def test_what_counts(left: list[WorkloadView], expected: tuple[bool, datetime | None]) -> None:
     assert remains(left, make.moment()) == expected
+
+
+def test_a_deployment_is_never_over() -> None:
+    assert not has_ended(seen(DeploymentView, None))
+    assert has_ended(pod("Failed"))
+    assert has_ended(job(ended="Complete"))
+    assert not has_ended(job())
