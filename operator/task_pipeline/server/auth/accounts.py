@@ -134,9 +134,13 @@ class Accounts:
 
     async def _post(self, resource: Any, spec: dict[str, Any]) -> bytes:
         body = {"apiVersion": resource.api_version, "kind": resource.kind, "spec": spec}
+
+        async def question() -> bytes:
+            async with self._gate:  # inside of the question, so that waiting here ends in time, too
+                return await self._cluster.post(resource, None, body)
+
         try:
-            async with self._gate:
-                return await ask(lambda: self._cluster.post(resource, None, body))
+            return await ask(question)
         except KubeError as error:
             raise _without_words(error) from None
 

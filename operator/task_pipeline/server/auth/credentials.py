@@ -28,6 +28,7 @@ HASH = "hash"
 FRESH_SECONDS = 5.0
 AGAIN_SECONDS = 1.0  # a refused login makes a replica read again, at most this often
 STALE_SECONDS = 60.0
+FAILED_SECONDS = 2.0  # after a reading that failed the old one serves without another attempt
 SECRET_SECONDS = 300.0  # a Secret is read again after that time; a new reference is read at once
 MOST_CLIENTS = 10_000
 _AT_ONCE = 8
@@ -103,6 +104,7 @@ class Credentials:
         self._logins: Mapping[str, Login] = {}
         self._secrets: dict[str, _Kept] = {}
         self._read_at = float("-inf")
+        self._failure: tuple[float, KubeError] | None = None
         self._flights: Flights[str, None] = Flights()
 
     async def check(self, client: str, secret: str) -> Login | None:
@@ -135,9 +137,12 @@ class Credentials:
         age = self._clock() - self._read_at
         if age < seconds:
             return None
+        if age < STALE_SECONDS and self._failure and self._clock() - self._failure[0] < FAILED_SECONDS:
+            return self._failure[1]
         try:
             await self._flights.join("read", self._read)
         except KubeError as error:
+            self._failure = (self._clock(), error)
             if age >= STALE_SECONDS:
                 raise
             return error

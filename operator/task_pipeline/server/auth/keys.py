@@ -24,6 +24,7 @@ LEEWAY_SECONDS = 30
 PUBLISH_SECONDS = 120
 REFRESH_SECONDS = 30.0
 STALE_SECONDS = 900.0  # how long known keys go on serving while the API server is away
+FAILED_SECONDS = 2.0  # after a reading that failed they do so without another attempt
 AGAIN_SECONDS = 1.0  # unknown key ids make a replica read at most this often
 MOST_KEYS = 16
 
@@ -94,6 +95,7 @@ class KeyRing:
         self._clock = clock
         self._keys: dict[str, Key] = {}
         self._read_at = float("-inf")
+        self._failed_at = float("-inf")
         self._flights: Flights[str, None] = Flights()
 
     async def signer(self) -> Key:
@@ -130,11 +132,12 @@ class KeyRing:
     async def _refresh(self, seconds: float) -> None:
         """Read the Secret if that is long ago; what is known serves on for a while when it cannot be read."""
         age = self._clock() - self._read_at
-        if age < seconds:
+        if age < seconds or (age < STALE_SECONDS and self._clock() - self._failed_at < FAILED_SECONDS):
             return
         try:
             await self._flights.join("read", self._read)
         except KubeError:
+            self._failed_at = self._clock()
             if age >= STALE_SECONDS:
                 raise
 

@@ -162,3 +162,13 @@ async def test_rights_of_users_with_other_groups_are_not_mixed_up() -> None:
     kept = accounts(cluster)
     assert not await kept.may(CALLER, Verb.GET, "a")
     assert await kept.may(Caller(CallerKind.ACCOUNT, USER, uid="u", groups=("admins",)), Verb.GET, "a")
+
+
+async def test_who_waits_behind_others_is_answered_in_time() -> None:
+    cluster = FakeCluster()
+    cluster.fault(on("post"), delay=1000.0, times=None)
+    kept = accounts(cluster)
+    begin = asyncio.get_running_loop().time()
+    answers = await asyncio.gather(*(kept.account(f"a.b.{number}") for number in range(50)), return_exceptions=True)
+    assert all(isinstance(answer, KubeError) for answer in answers)
+    assert asyncio.get_running_loop().time() - begin < 6

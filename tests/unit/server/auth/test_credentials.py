@@ -239,6 +239,23 @@ async def test_while_the_api_server_is_away_yes_is_said_and_no_is_not() -> None:
         await kept.check("a", secret)
 
 
+async def test_an_api_server_that_hangs_does_not_make_every_login_wait() -> None:
+    world = World()
+    world.client("a", "a")
+    secret = await world.secret("a")
+    kept = credentials(world)
+    await kept.check("a", secret)
+    world.cluster.fault(on(), delay=1000.0, times=None)
+    await asyncio.sleep(module.FRESH_SECONDS)
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+    assert await kept.check("a", secret) is not None
+    assert loop.time() - begin == pytest.approx(5.0)
+    begin = loop.time()
+    assert all([await kept.check("a", secret) for _ in range(100)])
+    assert loop.time() == begin
+
+
 async def test_one_lost_answer_is_asked_for_again() -> None:
     world = World()
     world.client("a", "a")

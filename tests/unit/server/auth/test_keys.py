@@ -171,6 +171,20 @@ async def test_known_keys_serve_on_while_the_api_server_is_away() -> None:
 
 
 @pytest.mark.looptime
+async def test_an_api_server_that_hangs_does_not_make_every_token_wait() -> None:
+    cluster = FakeCluster()
+    one = ring(cluster)
+    known = await one.signer()
+    cluster.fault(on(), delay=1000.0, times=None)
+    await asyncio.sleep(keys.REFRESH_SECONDS)
+    assert await one.verifier(known.id) == known
+    begin = asyncio.get_running_loop().time()
+    for _ in range(100):
+        assert await one.verifier(known.id) == known
+    assert asyncio.get_running_loop().time() == begin
+
+
+@pytest.mark.looptime
 async def test_entries_that_are_no_keys_are_passed_over() -> None:
     cluster = FakeCluster()
     bad = {"a": b"nothing", "b": b"\xff", "c": b'{"secret":"c2hvcnQ=","created":1,"signs_from":1}'}
