@@ -1,11 +1,13 @@
 """Lists of Pipelines, and one Pipeline: read, changed, deleted, cancelled, suspended, run again."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from task_pipeline.api.resources import PIPELINE_CLIENTS, PIPELINES
 from task_pipeline.kube.errors import Unreachable
+from tests.contract.worlds import until
 from tests.fakes import on
 from tests.fakes.refusals import conflict
 from tests.server.site import Answer, Site, job
@@ -255,3 +257,34 @@ async def _finish(site: Site, state: str, before: str = "IN PROGRESS") -> None:
 
 def _head(name: str) -> dict[str, Any]:
     return {"apiVersion": "taskpipeline.dev/v1alpha1", "kind": "Pipeline", "metadata": {"name": name}}
+
+
+async def test_what_changes_between_reading_and_writing_is_judged_again(site: Site) -> None:
+    await site.create("release")
+    site.cluster.fault(on("patch", PIPELINES), delay=0.3, times=1)
+    cancelling = asyncio.create_task(site.call("POST", f"{ONE}:cancel"))
+    await _until_asked(site, "patch")
+    await _finish(site, "DONE")
+    answer = await cancelling
+    assert (answer.status, answer.body["status"]["state"]) == (200, "DONE")
+    assert "cancel" not in (await site.pipeline("release"))["spec"]
+
+
+@pytest.mark.parametrize(("method", "verb"), [("PATCH", "patch"), ("DELETE", "delete")])
+async def test_another_clients_object_of_the_same_name_is_not_met(site: Site, method: str, verb: str) -> None:
+    await site.create("release")
+    site.cluster.fault(on(verb, PIPELINES), delay=0.3, times=1)
+    body = {"spec": {"priority": 1}} if method == "PATCH" else None
+    meeting = asyncio.create_task(site.call(method, ONE, body=body))
+    await _until_asked(site, verb)
+    await site.cluster.delete(PIPELINES, "team-a", "release")
+    other = await site.create("release", client="rival")
+    assert (await meeting).status == 404
+    assert await site.pipeline("release") == other
+
+
+async def _until_asked(site: Site, verb: str) -> None:
+    async def asked() -> bool:
+        return bool(site.cluster.journal.of(verb, PIPELINES))
+
+    await until(asked, 5)
