@@ -30,6 +30,7 @@ class Service:
                 web.post("/tasks", self.answer),
                 web.post("/callback", self.accept),
                 web.post("/flaky", self.flaky),
+                web.post("/slow", self.slow),
                 web.get("/seen", self.seen),
             ]
         )
@@ -61,6 +62,14 @@ class Service:
             assert request.transport is not None
             request.transport.abort()
         return web.Response(text="third time lucky")
+
+    async def slow(self, request: web.Request) -> web.Response:
+        """Never answer the first attempt of a job; answer the others."""
+        key = request.headers["Idempotency-Key"]
+        self.keys[key] += 1
+        if key.endswith("/1"):
+            await asyncio.sleep(3600)
+        return web.Response(text="at last")
 
     async def seen(self, request: web.Request) -> web.Response:
         """What has been received and said so far."""

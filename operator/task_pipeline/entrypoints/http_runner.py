@@ -1,0 +1,89 @@
+"""The HTTP runner process: claims HTTP jobs at the REST server and sends their requests.
+
+It reads no kubeconfig; its only credential is the token file that the settings name, and that token is good for the
+REST server only. Stop on SIGTERM or SIGINT: nothing more is claimed, open requests have a while to end, and the rest is
+reported as given up. A second signal leaves at once.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import uvloop
+
+from task_pipeline import __version__
+from task_pipeline.core.urls import parse_entry
+from task_pipeline.entrypoints import flags
+from task_pipeline.observability import logs
+from task_pipeline.runner.claiming import Options, Runner, token_from
+from task_pipeline.runner.send import Sender
+from task_pipeline.runner.targets import AllowList
+from task_pipeline.settings import Settings, WrongSettings
+from task_pipeline_worker.api import Api
+
+log = logging.getLogger(__name__)
+
+PROGRAM = "task-pipeline-http-runner"
+MOST_LOOKUPS = 64  # threads that wait for name servers
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Work until told to stop; exit code 0 after SIGTERM, 2 for wrong settings, 1 for anything else."""
+    load = flags.loader(sys.argv[1:] if arguments is None else arguments, PROGRAM, "HTTP runner")
+    try:
+        settings = load()
+    except WrongSettings as error:
+        flags.leave_wrong(error.faults)
+    logs.set_up(settings.log_level)
+    uvloop.run(_main(settings))
+
+
+async def _main(settings: Settings) -> None:
+    stop = _stop_on_signals()
+    lookups = min(MOST_LOOKUPS, settings.http_requests)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(lookups, thread_name_prefix="lookup"))
+    log.info(
+        "task-pipeline %s, REST server %s; allowed: %s",
+        __version__,
+        settings.server_url,
+        ", ".join(settings.http_allow) or "nothing",
+    )
+    api = Api(settings.server_url)
+    try:
+        await runner_of(settings, api).run(stop)
+    finally:
+        await api.close()
+    log.info("stopped")
+
+
+def runner_of(settings: Settings, api: Api) -> Runner:
+    """The runner that the settings describe."""
+    options = Options(
+        requests=settings.http_requests,
+        seconds=settings.http_timeout,
+        callback_url=settings.http_callback_url or settings.server_url,
+    )
+    sender = Sender(AllowList([parse_entry(entry) for entry in settings.http_allow]))
+    return Runner(api, token_from(settings.http_runner_token_file), sender, options)
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop_or_leave() -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop_or_leave)
+    return stop
+
+
+if __name__ == "__main__":
+    main()
