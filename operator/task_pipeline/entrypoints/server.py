@@ -27,6 +27,7 @@ from task_pipeline.server.auth.setup import AuthConfig, set_up
 from task_pipeline.server.desk import Desk
 from task_pipeline.server.document import with_document
 from task_pipeline.server.health import Readiness
+from task_pipeline.server.listening import Runner
 from task_pipeline.server.order import Orders
 from task_pipeline.server.overview import Overview
 from task_pipeline.server.services import Services
@@ -49,7 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except WrongSettings as error:
         flags.leave_wrong(error.faults)
     logs.set_up(settings.log_level)
-    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # it tells of bytes that are no HTTP, with a trace
     try:
         uvloop.run(_main(settings))
     except WrongSettings as error:
@@ -72,7 +72,7 @@ async def _main(settings: Settings) -> None:
 async def serve(cluster: Cluster, settings: Settings, stop: asyncio.Event) -> None:
     """Serve until `stop` is set. Raises WrongSettings, and OSError when the address cannot be used."""
     app = application(cluster, settings, stop)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS, keepalive_timeout=75)
+    runner = Runner(app, STOP_SECONDS)
     await runner.setup()
     try:
         site = web.TCPSite(runner, settings.server_address, settings.server_port, backlog=BACKLOG)

@@ -16,7 +16,7 @@ from task_pipeline.api.states import State
 
 MAX_PAGE = 500
 Limit = Annotated[int, Field(ge=1, le=MAX_PAGE, description="How many items a page may have.")]
-Continue = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
+Continue = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 Selector = Annotated[str, StringConstraints(max_length=2048)]
 
 

@@ -42,6 +42,7 @@ _SECURITY = {
     },
     "attempt": {"type": "http", "scheme": "bearer", "description": "The token of one attempt, from its claim."},
 }
+_HEADER = {"type": "string", "pattern": "^[ -~]+$", "minLength": 1, "maxLength": 255}
 _CALLERS: Mapping[Access, list[dict[str, list[str]]]] = {
     Access.PUBLIC: [],
     Access.CALLER: [{"basic": []}, {"bearer": []}],
@@ -155,7 +156,7 @@ def _resolved(field: Document, definitions: Document) -> Document:
 
 
 def _header(name: str, meaning: str) -> Document:
-    return {"name": name, "in": "header", "required": False, "description": meaning, "schema": {"type": "string"}}
+    return {"name": name, "in": "header", "required": False, "description": meaning, "schema": _HEADER}
 
 
 def _answer(status: int, model: type[BaseModel] | None, refs: Mapping[Any, Document]) -> Document:
