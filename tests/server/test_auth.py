@@ -6,11 +6,13 @@ from typing import Any
 import jwt
 import pytest
 
+from task_pipeline.api.resources import PIPELINE_CLIENTS
 from task_pipeline.kube.errors import Unreachable
 from tests.fakes import on
+from tests.fakes.registry import Target
 from tests.fakes.reviews import Account
 from tests.server.auth_server import CLAIM, Clock, Replica, basic, replica
-from tests.unit.server.auth.world import World
+from tests.unit.server.auth.world import NAMESPACE, World
 
 GOOD_ACCOUNT, OTHER_AUDIENCE, RUNNER = "good.account.token", "other.audience.token", "the.runner.token"
 SECRET_FREE = "tps_" + "x" * 43
@@ -175,13 +177,16 @@ async def test_an_expired_token_is_told_as_such(world: World, server: Replica, c
     assert "/oauth2/token" in answer["detail"]
 
 
-async def test_a_client_of_many_namespaces_logs_in_with_its_token(world: World, server: Replica) -> None:
+async def test_a_client_of_many_namespaces_logs_in_with_its_token(world: World, server: Replica, clock: Clock) -> None:
     names = [f"namespace-{number}" for number in range(1000)]
     world.client("broad", *names)
     secret = await world.secret("broad")
     token = (await (await server.token(authorization=basic("broad", secret))).json())["access_token"]
     answer = await (await server.get("/probe", f"Bearer {token}")).json()
     assert answer["namespaces"] == sorted(names)
+    world.cluster.registry.delete(Target(PIPELINE_CLIENTS, NAMESPACE, "broad"))
+    clock.moved += 10
+    assert (await server.get("/probe", f"Bearer {token}")).status == 401
 
 
 async def test_away_is_503_and_never_401(world: World, server: Replica, clock: Clock) -> None:

@@ -4,8 +4,6 @@ Rule: default deny. A refusal that depends on the caller's own rights alone is 4
 that depends on an object is 404, in the same words as for an object that does not exist.
 """
 
-from collections.abc import Iterable
-
 from task_pipeline.kube.errors import KubeError
 from task_pipeline.server.auth.accounts import Accounts
 from task_pipeline.server.auth.authenticator import unavailable
@@ -39,19 +37,6 @@ class RequestAuthorizer:
                 raise problem(
                     403, "Forbidden", f"a credential of kind {caller.kind} gives no right to {verb} Pipelines"
                 )
-
-    async def namespaces(self, caller: Caller, verb: Verb, among: Iterable[str]) -> frozenset[str]:
-        """Those of the namespaces `among` in which the caller may do `verb`. Raises ProblemError 503."""
-        if caller.kind is CallerKind.CLIENT:
-            return frozenset(filter(caller.reaches, among))
-        if caller.kind is not CallerKind.ACCOUNT:
-            return frozenset()
-        try:
-            if await self._accounts.may(caller, verb, EVERY_NAMESPACE):
-                return frozenset(among)
-            return frozenset([one for one in among if await self._accounts.may(caller, verb, one)])
-        except KubeError as error:
-            raise unavailable(error) from None
 
     async def _account_may(self, caller: Caller, verb: Verb, namespace: str) -> None:
         if verb is Verb.CLAIM:

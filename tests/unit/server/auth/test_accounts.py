@@ -137,6 +137,8 @@ async def test_rights_are_those_of_kubectl(verb: Verb, word: str) -> None:
     assert await kept.may(CALLER, verb, "a")
     assert not await kept.may(CALLER, verb, "b")
     assert not await kept.may(CALLER, verb, "*")
+    assert await kept.may(CALLER, verb, "a")
+    assert len(cluster.journal) == 3
     spec = cluster.journal.of("post", ACCESS_REVIEWS)[0].body["spec"]
     attributes = {"group": "taskpipeline.dev", "version": "v1alpha1", "resource": "pipelines", "verb": word}
     assert spec == {"user": USER, "uid": "u", "groups": ["g"], "resourceAttributes": attributes | {"namespace": "a"}}

@@ -77,23 +77,6 @@ async def test_an_api_server_that_is_away_is_no_refusal() -> None:
     with pytest.raises(ProblemError) as caught:
         await authorizer.authorize(ACCOUNT, Verb.GET, "a")
     assert caught.value.status == 503
-    with pytest.raises(ProblemError) as caught:
-        await authorizer.namespaces(ACCOUNT, Verb.LIST, ["a"])
-    assert caught.value.status == 503
-
-
-async def test_the_namespaces_that_a_caller_sees() -> None:
-    cluster = FakeCluster()
-    cluster.reviews.rules.add(("user", "list", "pipelines", "a"))
-    cluster.reviews.rules.add(("boss", "list", "pipelines", ""))
-    authorizer = RequestAuthorizer(Accounts(cluster, clock=asyncio.get_running_loop().time))
-    among = ["a", "b", "x"]
-    boss = Caller(CallerKind.ACCOUNT, "boss")
-    assert await authorizer.namespaces(CLIENT, Verb.LIST, among) == {"a", "b"}
-    assert await authorizer.namespaces(EVERYWHERE, Verb.LIST, among) == {"a", "b", "x"}
-    assert await authorizer.namespaces(ACCOUNT, Verb.LIST, among) == {"a"}
-    assert await authorizer.namespaces(boss, Verb.LIST, among) == {"a", "b", "x"}
-    assert await authorizer.namespaces(ATTEMPT, Verb.LIST, among) == set()
 
 
 async def test_a_long_list_of_namespaces_is_cut() -> None:

@@ -14,7 +14,7 @@ from task_pipeline.server.auth import credentials as module
 from task_pipeline.server.auth import secrets, vault
 from task_pipeline.server.auth.credentials import HASH, TYPE_CLIENT, Credentials, read_pepper
 from tests.fakes import on
-from tests.fakes.refusals import server_error
+from tests.fakes.refusals import refusal, server_error
 from tests.fakes.registry import Target
 from tests.unit.server.auth.world import NAMESPACE, World
 
@@ -301,3 +301,47 @@ async def test_more_clients_than_a_page_holds() -> None:
     secret = await world.secret("c0500")
     assert await credentials(world).check("c0500", secret) is not None
     assert TYPE_CLIENT.startswith("taskpipeline.dev/")
+
+
+async def test_clients_beyond_the_bound_are_told_of_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "MOST_CLIENTS", 500)
+    world = World()
+    for number in range(501):
+        world.client(f"c{number:04}", "a")
+    assert await credentials(world).namespaces("c0500") is None
+    assert "more than 500 PipelineClients" in caplog.text
+
+
+async def test_a_list_that_changed_while_it_was_read_is_no_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    for number in range(501):
+        world.client(f"c{number:04}", "a")
+    secret = await world.secret("c0000")
+    kept = credentials(world)
+    world.cluster.fault(on("list"), before=refusal(410, "Expired", "too old"), skip=1)
+    with pytest.raises(KubeError, match="changed while it was read"):
+        await kept.check("c0000", secret)
+    assert await kept.check("c0000", secret) is not None
+
+
+async def test_a_secret_that_cannot_be_read_again_stays_good() -> None:
+    world = World()
+    world.client("a", "a")
+    secret = await world.secret("a")
+    kept = credentials(world)
+    await kept.check("a", secret)
+    world.cluster.fault(on("get", SECRETS), before=Unreachable("lost"), times=None)
+    await asyncio.sleep(module.SECRET_SECONDS)
+    assert await kept.check("a", secret) is not None
+
+
+async def test_a_secret_that_was_never_read_is_no_refusal() -> None:
+    world = World()
+    world.client("a", "a")
+    secret = await world.secret("a")
+    await read_pepper(world.cluster, NAMESPACE)
+    world.cluster.fault(on("get", SECRETS, "a-1"), before=Unreachable("lost"), times=None)
+    with pytest.raises(Unreachable):
+        await credentials(world).check("a", secret)
