@@ -131,8 +131,9 @@ statuses = st.builds(
 waits = st.builds(Wait, reasons, st.none() | texts)
 closings = st.none() | st.builds(Closing, reasons, texts, st.booleans())
 workloads = st.builds(
-    WorkloadFacts, st.none() | observations, deletion=times, gone=st.booleans(), stoppable=st.booleans()
-)
+    WorkloadFacts, st.none() | observations, deletion=times, gone=st.booleans(), stoppable=st.booleans(),
+    ends_by_itself=st.none() | st.floats(-1e6, 1e6).map(later),
+)  # fmt: skip
 jobs = st.builds(
     job, statuses, created=st.floats(-1e6, 1e6), deleting=st.booleans(), timeout=seconds, start_timeout=seconds,
     queue_timeout=seconds, retry_attempt=st.integers(0, 100), cancel=st.sampled_from([None, "Now", "Drain"]),
