@@ -127,6 +127,35 @@ class TestClaim:
             assert sorted(status for status, _ in answers) == [200] + [204] * 11
             assert site.writes(name) == 1
 
+    async def test_many_at_once_are_given_one_job_each_with_one_request_for_each(
+        self, site: Site, server: Replica
+    ) -> None:
+        names = [site.offer() for _ in range(40)]
+        await _seen(server, site, names[-1])
+        site.cluster.journal.clear()
+        answers = await asyncio.gather(*(server.claim(site.acme, worker=f"w{n}", wait=5) for n in range(40)))
+        assert sorted(body["job"]["job"] for _, body in answers) == sorted(names)
+        assert len(site.cluster.journal.of("patch_status", PIPELINE_JOBS)) == 40
+        assert not site.cluster.journal.of("get", PIPELINE_JOBS)
+
+    async def test_the_runner_is_given_http_jobs_of_all_clients_and_nobody_else_is(
+        self, site: Site, server: Replica
+    ) -> None:
+        runner = "Bearer " + site.account("system:serviceaccount:task-pipeline:runner")
+        params = {"url": "https://example.org/x"}
+        names = [site.offer(client=client, kind="HTTP", params=params) for client in ("acme", "other")]
+        site.offer("work", queue="http")
+        await _seen(server, site, names[1])
+        given = [await server.claim(runner, "http", key=key) for key in ("k1", "k2", "k1", "k3")]
+        assert [body and body["job"]["job"] for _, body in given] == [*names, names[0], None]
+        assert given[0][1]["params"] == params
+        assert (await server.claim(site.acme, "http"))[1]["job"]["job"] == "work"
+        assert (await server.claim(site.acme, "http"))[0] == 204
+
+    async def test_a_user_of_the_cluster_claims_nothing(self, site: Site, server: Replica) -> None:
+        somebody = "Bearer " + site.account("somebody")
+        assert reason(await server.claim(somebody)) == (403, "Forbidden")
+
     async def test_the_same_request_again_is_given_the_same_job(self, site: Site, server: Replica) -> None:
         names = [site.offer(), site.offer()]
         await _seen(server, site, names[1])

@@ -23,6 +23,7 @@ from task_pipeline.server.auth.setup import AuthConfig, set_up
 from task_pipeline.server.desk import Desk
 from task_pipeline.server.services import Services
 from task_pipeline.settings import Settings
+from tests.fakes.reviews import Account
 from tests.unit.server.auth.world import NAMESPACE, World
 
 START = datetime(2031, 4, 17, 12, tzinfo=UTC)
@@ -84,6 +85,12 @@ class Site:
             self.world.client(name, "default")
             secret = self.secrets[name] = await self.world.secret(name)
             setattr(self, name, "Basic " + b64encode(f"{name}:{secret}".encode()).decode())
+
+    def account(self, user: str) -> str:
+        """A token of a user of the cluster."""
+        token = f"header.{user.replace(':', '-')}.signature"
+        self.cluster.reviews.tokens[token] = Account(user, ("task-pipeline",))
+        return token
 
     def pass_time(self, seconds: float) -> None:
         """Let the time of day go on."""

@@ -83,7 +83,7 @@ class Board:
         self._jobs[job.uid] = job if not job.final else _without_params(job)
         claim = claim_of(job.status)
         if claim is not None and claim.id is not None and is_remote(job.status):
-            self._claims[_Request(job.spec.client_id, claim.worker, claim.id)] = job.uid
+            self._claims[_Request(self._client(job), claim.worker, claim.id)] = job.uid
         place = self._place(job)
         if place is not None:
             self._place_of[job.uid] = place
@@ -171,12 +171,17 @@ class Board:
             params = model.model_validate(msgspec.json.decode(job.spec.params), by_alias=True, by_name=False)
         except ValueError:  # its operator is of another version, or somebody has edited it; nobody here can do it
             return None
-        return Place(kind.queue(params), EVERY_CLIENT if kind.for_runner else job.spec.client_id)
+        return Place(kind.queue(params), self._client(job))
+
+    def _client(self, job: JobRecord) -> str:
+        """Whose workers do the job."""
+        kind = self._kinds.get(job.spec.kind)
+        return EVERY_CLIENT if isinstance(kind, RemoteKind) and kind.for_runner else job.spec.client_id
 
     def _withdraw(self, job: JobRecord) -> None:
         claim = claim_of(job.status)
         if claim is not None and claim.id is not None:
-            self._claims.pop(_Request(job.spec.client_id, claim.worker, claim.id), None)
+            self._claims.pop(_Request(self._client(job), claim.worker, claim.id), None)
         place = self._place_of.pop(job.uid, None)
         if place is None:
             return

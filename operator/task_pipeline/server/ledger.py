@@ -2,7 +2,7 @@
 
 Rule: a step is decided on a record and written with that record's version as the test; who loses the race decides
 again on what is true then. A yes that needs no write is given from memory, so that polls and reports cost nothing; a no
-is never given but for what the API server itself has just said.
+that would end a worker's work is given only for what the API server itself has just said.
 """
 
 import asyncio
@@ -48,10 +48,10 @@ class Ledger:
         self.board = board
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def step(self, name: Name, decide: Decide) -> Taken | None:
+    async def step(self, name: Name, decide: Decide, *, sure: bool = True) -> Taken | None:
         """Take the step that `decide` chooses, once; None when the job does not exist. Raises KubeError.
 
-        `decide` may be asked several times, on newer and newer records.
+        `decide` may be asked several times, on newer and newer records. `sure` False: a no may be old news.
         """
         lock = self._locks.setdefault(name.uid, asyncio.Lock())
         fresh = False
@@ -61,7 +61,7 @@ class Ledger:
             job = None if fresh else self.board.get(name.uid)
             if job is not None:
                 taken = Taken(job, decide(job))
-                if isinstance(taken.answer, Denied):
+                if sure and isinstance(taken.answer, Denied):
                     job = None
             if job is None:
                 job = await self._read(name)

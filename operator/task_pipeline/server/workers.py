@@ -82,6 +82,7 @@ class Workers:
         self._ledger = ledger
         self._board = ledger.board
         self._tokens = tokens
+        self._busy: set[str] = set()  # UIDs of jobs that are being given: others need not try
 
     def routes(self) -> tuple[Route, ...]:
         """The route, for the table."""
@@ -127,7 +128,13 @@ class Workers:
         fresh = () if call.body.only_repeat else self._board.offers(place, allows, now)
         offers = fresh if held is None else (held,)
         for job in offers:
-            taken = await self._ledger.step(_name(job), _claiming(call, key, now))
+            if job.uid in self._busy:
+                continue
+            self._busy.add(job.uid)
+            try:
+                taken = await self._ledger.step(_name(job), _claiming(call, key, now), sure=False)
+            finally:
+                self._busy.discard(job.uid)
             if taken is not None and isinstance(taken.answer, Step):
                 return await self._reply(call, taken.job)
         return None
