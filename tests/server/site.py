@@ -163,7 +163,8 @@ class Site:
         assert faults == []
 
     def _operation(self, method: str, path: str) -> Raw | None:
-        for template, operations in self.document["paths"].items():
+        paths = self.document["paths"]
+        for template, operations in [(path, paths[path])] if path in paths else paths.items():
             if re.fullmatch(re.sub(r"{\w+}", "[^/:]+", template), path) and method.lower() in operations:
                 found: Raw = operations[method.lower()]
                 return found

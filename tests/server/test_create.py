@@ -91,7 +91,7 @@ async def test_keys_belong_to_a_caller_and_a_namespace(site: Site) -> None:
 
 async def test_a_key_must_be_printable(site: Site) -> None:
     answer = await post(site, pipeline(), key="x" * 256)
-    assert (answer.status, answer.reason) == (400, "InvalidIdempotencyKey")
+    assert (answer.status, answer.reason) == (400, "InvalidHeader")
 
 
 @pytest.mark.parametrize("key", ["k1", None])

@@ -66,6 +66,7 @@ async def test_a_body_without_a_length_is_capped_while_it_is_read(site: Site) ->
         ("GET", "/namespaces/team-a/pipelines/a:cancel", 405, "MethodNotAllowed"),
         ("PUT", "/namespaces/team-a/pipelines/a", 405, "MethodNotAllowed"),
         ("OPTIONS", "/kinds", 405, "MethodNotAllowed"),
+        ("POST", "/namespaces/-/pipelines", 405, "MethodNotAllowed"),
     ],
 )
 async def test_paths_and_methods_that_do_not_exist(
@@ -169,3 +170,20 @@ async def test_requests_are_audited_by_route_and_target(site: Site, caplog: pyte
     assert len(fields) == 1
     assert fields[0]["target"] == "team-a/release"
     assert (fields[0]["caller"], fields[0]["status"]) == ("acme", 204)
+
+
+@pytest.mark.parametrize("header", ["If-Match", "If-None-Match", "Idempotency-Key"])
+@pytest.mark.parametrize("value", ["", "1842", '"a" "b"', "\u00fc", " "])
+async def test_a_condition_that_cannot_be_read_is_not_ignored(site: Site, header: str, value: str) -> None:
+    await site.create("release")
+    method, path = {
+        "If-Match": ("DELETE", f"{LIST}/release"),
+        "If-None-Match": ("GET", f"{LIST}/release"),
+        "Idempotency-Key": ("POST", f"{LIST}/release:rerun"),
+    }[header]
+    answer = await site.call(method, path, headers={header: value})
+    if header == "Idempotency-Key" and value in ("1842", '"a" "b"'):
+        assert answer.reason == "NotFinished"
+        return
+    assert (answer.status, answer.reason, list(answer.faults)) == (400, "InvalidHeader", [f"header.{header}"])
+    assert await site.pipelines() == ["release"]

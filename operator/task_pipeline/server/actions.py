@@ -13,10 +13,10 @@ from task_pipeline.core.naming import digest
 from task_pipeline.core.rerun import REMOVED
 from task_pipeline.server.auth.callers import Verb
 from task_pipeline.server.call import Call, Reply
+from task_pipeline.server.conditions import key_of
 from task_pipeline.server.models import CancelRequest, RerunRequest
 from task_pipeline.server.objects import Edit, change, owned
 from task_pipeline.server.problem import problem
-from task_pipeline.server.submit import KEY_HEADER
 from task_pipeline.server.upstream import Object
 
 
@@ -50,7 +50,7 @@ async def resume(call: Call) -> Reply:
 async def rerun(call: Call) -> Reply:
     """POST :rerun. It takes back a cancel, which would hold the new run."""
     body: RerunRequest = call.body
-    key = call.headers.get(KEY_HEADER)
+    key = key_of(call)
     name = body.id or (digest(call.caller.name, key) if key else secrets.token_hex(8))
 
     def edit(thing: Object) -> dict[str, Any] | None:

@@ -55,9 +55,13 @@ def build(routes: Iterable[Route], services: Services) -> web.Application:
     app.on_response_prepare.append(_add_headers)
     crowd = _Crowd(MAX_CONCURRENT)
     for route in routes:
-        path = re.sub(r"{(\w+)}", r"{\1:[^/:{}]+}", route.path)
-        app.router.add_route(route.method, path, _Endpoint(route, services, crowd).handle)
+        app.router.add_route(route.method, _pattern(route), _Endpoint(route, services, crowd).handle)
     return app
+
+
+def _pattern(route: Route) -> str:
+    """The path as the router wants it: what a part may not be is another path, or none."""
+    return re.sub(r"{(\w+)}", lambda part: f"{{{part[1]}:{route.parts[part[1]].pattern.strip('^$')}}}", route.path)
 
 
 @web.middleware

@@ -13,8 +13,9 @@ from task_pipeline.server import paging
 from task_pipeline.server.actions import cancelling
 from task_pipeline.server.auth.callers import Verb
 from task_pipeline.server.call import Call, Reply
+from task_pipeline.server.conditions import etag, unchanged
 from task_pipeline.server.models import CancelRequest, JobPatch, JobQuery, RunQuery
-from task_pipeline.server.objects import change, etag, owned, reply, shown, unchanged
+from task_pipeline.server.objects import change, owned, reply, shown
 from task_pipeline.server.problem import ProblemError, problem
 from task_pipeline.server.upstream import Object, get
 

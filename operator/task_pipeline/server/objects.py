@@ -13,6 +13,7 @@ from task_pipeline.api.resources import PIPELINES, Resource
 from task_pipeline.kube.errors import NotFound
 from task_pipeline.server.auth.callers import Verb
 from task_pipeline.server.call import Call, Reply
+from task_pipeline.server.conditions import check_match, etag
 from task_pipeline.server.problem import ProblemError, problem
 from task_pipeline.server.seed import camel
 from task_pipeline.server.upstream import Object, get, persistently
@@ -71,26 +72,3 @@ def shown(thing: Object) -> Object:
     """The object as callers see it."""
     metadata = {name: value for name, value in thing["metadata"].items() if name != "managedFields"}
     return thing | {"metadata": metadata, "spec": camel(thing["spec"])[0]}
-
-
-def etag(thing: Object) -> str:
-    """The entity tag: the quoted resourceVersion."""
-    return f'"{thing["metadata"]["resourceVersion"]}"'
-
-
-def check_match(call: Call, thing: Object) -> None:
-    """Raise 412 unless If-Match is absent, `*`, or names the version of `thing`."""
-    given = call.headers.get("If-Match")
-    if given is not None and "*" not in (tags := _tags(given)) and etag(thing) not in tags:
-        text = f"the object has changed and is {etag(thing)} now: read it again, and decide anew"
-        raise problem(412, "PreconditionFailed", text)
-
-
-def unchanged(call: Call, thing: Object) -> bool:
-    """Whether If-None-Match names the version of `thing`."""
-    tags = _tags(call.headers.get("If-None-Match", ""))
-    return "*" in tags or etag(thing) in {tag.removeprefix("W/") for tag in tags}
-
-
-def _tags(header: str) -> frozenset[str]:
-    return frozenset(tag.strip() for tag in header.split(",") if tag.strip())

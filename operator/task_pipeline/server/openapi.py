@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from task_pipeline import __version__
+from task_pipeline.server.conditions import PATTERNS
 from task_pipeline.server.problem import MEDIA_TYPE, Problem
 from task_pipeline.server.routes import JSON, Access, Part, Route
 
@@ -42,7 +43,6 @@ _SECURITY = {
     },
     "attempt": {"type": "http", "scheme": "bearer", "description": "The token of one attempt, from its claim."},
 }
-_HEADER = {"type": "string", "pattern": "^[ -~]+$", "minLength": 1, "maxLength": 255}
 _CALLERS: Mapping[Access, list[dict[str, list[str]]]] = {
     Access.PUBLIC: [],
     Access.CALLER: [{"basic": []}, {"bearer": []}],
@@ -156,7 +156,8 @@ def _resolved(field: Document, definitions: Document) -> Document:
 
 
 def _header(name: str, meaning: str) -> Document:
-    return {"name": name, "in": "header", "required": False, "description": meaning, "schema": _HEADER}
+    schema = {"type": "string"} | ({"pattern": PATTERNS[name]} if name in PATTERNS else {})
+    return {"name": name, "in": "header", "required": False, "description": meaning, "schema": schema}
 
 
 def _answer(status: int, model: type[BaseModel] | None, refs: Mapping[Any, Document]) -> Document:

@@ -1,8 +1,8 @@
 """Lists in pages, over one namespace, several, or all of them.
 
-Rule: the token that a caller gets holds the API server's own token and the namespace that it belongs to, and nothing
-that would give rights: every page is asked for anew, within what the caller may see. Objects come in small chunks and
-are slimmed at once, since one Pipeline may be a megabyte.
+Rule: the token that a caller gets holds the API server's own token, the resource and the namespace that it is for, and
+nothing that would give rights: every page is asked for anew, within what the caller may see. Objects come in small
+chunks and are slimmed at once, since one Pipeline may be a megabyte.
 """
 
 import binascii
@@ -37,7 +37,7 @@ class Listing:
 
 async def page(cluster: Cluster, wanted: Listing, limit: int, token: str | None) -> Object:
     """`{items, metadata: {continue}}`; raises KubeError, or ProblemError 400 for a token that is none."""
-    start, upstream = _place(token)
+    start, upstream = _place(token, wanted.resource.plural)
     namespaces = [name for name in wanted.namespaces if (name or "") >= start]
     if namespaces and (namespaces[0] or "") != start:
         upstream = ""
@@ -49,7 +49,7 @@ async def page(cluster: Cluster, wanted: Listing, limit: int, token: str | None)
         requests += 1
         if not upstream:
             namespaces.pop(0)
-    rest = _token(namespaces[0] or "", upstream) if namespaces else None
+    rest = _token(wanted.resource.plural, namespaces[0] or "", upstream) if namespaces else None
     return {"items": items, "metadata": {"continue": rest} if rest else {}}
 
 
@@ -74,18 +74,18 @@ async def _chunk(
     return found["items"], found["metadata"].get("continue") or ""
 
 
-def _token(namespace: str, upstream: str) -> str:
-    return urlsafe_b64encode(orjson.dumps([namespace, upstream])).decode().rstrip("=")
+def _token(*place: str) -> str:
+    return urlsafe_b64encode(orjson.dumps(place)).decode().rstrip("=")
 
 
-def _place(token: str | None) -> tuple[str, str]:
+def _place(token: str | None, plural: str) -> tuple[str, str]:
     if not token:
         return "", ""
     try:
-        namespace, upstream = orjson.loads(urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        if isinstance(namespace, str) and isinstance(upstream, str):
+        of, namespace, upstream = orjson.loads(urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        if of == plural and isinstance(namespace, str) and isinstance(upstream, str):
             return namespace, upstream
     except (binascii.Error, ValueError, TypeError):
         pass
-    text = "this is no token of a list: take metadata.continue of the page before, as it is"
+    text = "this is no token of this list: take metadata.continue of the page before, as it is"
     raise problem(400, "InvalidQuery", text, [("query.continue", text)])

@@ -13,8 +13,9 @@ from task_pipeline.kube.errors import Conflict, NotFound
 from task_pipeline.server import paging, visibility
 from task_pipeline.server.auth.callers import Verb
 from task_pipeline.server.call import Call, Reply
+from task_pipeline.server.conditions import MATCH, check_match, etag, unchanged
 from task_pipeline.server.models import PipelinePatch, PipelineQuery
-from task_pipeline.server.objects import change, check_match, etag, owned, reply, shown, unchanged
+from task_pipeline.server.objects import change, owned, reply, shown
 from task_pipeline.server.problem import problem
 from task_pipeline.server.reading import invalid
 from task_pipeline.server.upstream import Object, persistently
@@ -96,7 +97,7 @@ async def delete(call: Call) -> Reply:
         thing = await owned(call, Verb.DELETE)
         check_match(call, thing)
         metadata = thing["metadata"]
-        version = metadata["resourceVersion"] if "If-Match" in call.headers else None
+        version = metadata["resourceVersion"] if MATCH in call.headers else None
         place = (PIPELINES, metadata["namespace"], metadata["name"])
         try:
             await call.services.cluster.delete(*place, uid=metadata["uid"], resource_version=version)

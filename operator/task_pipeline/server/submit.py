@@ -21,6 +21,7 @@ from task_pipeline.kube.errors import AlreadyExists, NotFound
 from task_pipeline.server import room
 from task_pipeline.server.auth.callers import Verb
 from task_pipeline.server.call import Call, Reply
+from task_pipeline.server.conditions import KEY_HEADER, key_of
 from task_pipeline.server.models import NewMetadata, NewPipeline
 from task_pipeline.server.objects import reply
 from task_pipeline.server.problem import problem
@@ -30,7 +31,6 @@ from task_pipeline.server.seed import camel
 from task_pipeline.server.upstream import Object, get, persistently
 from task_pipeline.server.validate import client_named, client_of, judge, metadata_faults, with_client
 
-KEY_HEADER = "Idempotency-Key"
 _NAME_ROOM = 46  # of the readable part; with its digest a made-up name is a DNS label
 _DEFAULTS = {
     field.serialization_alias or name: field.default
@@ -74,12 +74,9 @@ async def submit(call: Call) -> Reply:
 
 
 def _submission(call: Call, namespace: str) -> _Submission:
-    key = call.headers.get(KEY_HEADER)
+    key = key_of(call)
     if key is None:
         return _Submission(f"r-{secrets.token_hex(8)}", keyed=False)
-    if not (0 < len(key) <= 255 and key.isascii() and key.isprintable()):
-        text = f"{KEY_HEADER} must be 1 to 255 printable characters"
-        raise problem(400, "InvalidIdempotencyKey", text, [(f"header.{KEY_HEADER}", text)])
     return _Submission(f"k-{digest(call.caller.kind, call.caller.name, namespace, key)}", keyed=True)
 
 

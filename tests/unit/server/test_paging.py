@@ -68,7 +68,7 @@ async def test_a_namespace_that_is_not_the_callers_any_more_is_passed_over() -> 
     cluster.close()
 
 
-@pytest.mark.parametrize("token", ["x", "%%%", "bnVsbA", "WzEsMl0", "WyJhIl0"])
+@pytest.mark.parametrize("token", ["x", "%%%", "bnVsbA", "WzEsMl0", "WyJhIl0", "WyJwb2RzIiwiYSIsIiJd"])
 async def test_what_is_no_token_is_refused(token: str) -> None:
     cluster = await filled(1, 0, 0)
     with pytest.raises(ProblemError) as told:
