@@ -45,12 +45,18 @@ class NewMetadata(Model):
 
 
 class NewPipeline(Model):
-    """A Pipeline to be created or judged."""
+    """A Pipeline to be created."""
 
     api_version: Literal["taskpipeline.dev/v1alpha1"] | None = Field(default=None, description="May be left out.")
     kind: Literal["Pipeline"] | None = Field(default=None, description="May be left out.")
     metadata: NewMetadata = Field(default_factory=NewMetadata, description="Its name, labels and annotations.")
     spec: Annotated[Any, _DescribedAs(PipelineSpec)]
+
+
+class Candidate(NewPipeline):
+    """A Pipeline to be judged: whatever its spec is, the answer tells what is to be said of it."""
+
+    spec: Any = Field(description="A spec as of a Pipeline; anything is taken.")
 
 
 class PipelineEdit(Model):

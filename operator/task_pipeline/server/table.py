@@ -63,7 +63,7 @@ def _pipelines() -> Sequence[Route]:
             validate.validate,
             Access.CALLER,
             "Judge a Pipeline without storing it",
-            body=models.NewPipeline,
+            body=models.Candidate,
             answers={200: answers.Verdict},
             problems=frozenset({400, 404, 422}),
         ),
