@@ -249,6 +249,14 @@ async def test_judging_tells_of_the_client_too(site: Site) -> None:
     assert [one["path"] for one in answer.body["errors"]] == ["spec.clientId"]
 
 
+@pytest.mark.parametrize("other", ["rival", "nobody"])
+async def test_b060_judging_tells_a_client_nothing_of_another(site: Site, other: str) -> None:
+    body = {"spec": {"stages": ["s"], "jobs": [job()], "clientId": other}}
+    answer = await site.call("POST", f"{LIST}:validate", body=body)
+    assert (answer.status, answer.reason, list(answer.faults)) == (403, "OtherClient", ["spec.clientId"])
+    assert other not in answer.body["detail"]
+
+
 async def _finish(site: Site, state: str, before: str = "IN PROGRESS") -> None:
     if before != "READY":
         await site.status("release", state=before, startTime="2026-01-31T12:00:00.000000Z")

@@ -23,6 +23,7 @@ from task_pipeline.observability import logs
 from task_pipeline.server import logs as logs_routes
 from task_pipeline.server import table
 from task_pipeline.server.app import build
+from task_pipeline.server.auth.gate import Limits
 from task_pipeline.server.auth.setup import AuthConfig, set_up
 from task_pipeline.server.desk import Desk
 from task_pipeline.server.document import with_document
@@ -84,9 +85,13 @@ async def serve(cluster: Cluster, settings: Settings, stop: asyncio.Event) -> No
         await runner.cleanup()
 
 
-def application(cluster: Cluster, settings: Settings, stopping: asyncio.Event) -> web.Application:
-    """The application with all routes. Raises WrongSettings."""
-    config = AuthConfig(settings.operator_namespace, settings.http_runner_account, settings.server_proxies)
+def application(
+    cluster: Cluster, settings: Settings, stopping: asyncio.Event, limits: Limits | None = None
+) -> web.Application:
+    """The application with all routes. `limits`: how often callers may ask, the usual if None. Raises WrongSettings."""
+    config = AuthConfig(
+        settings.operator_namespace, settings.http_runner_account, settings.server_proxies, limits or Limits()
+    )
     try:
         auth = set_up(cluster, config)
     except ValueError as error:

@@ -23,7 +23,7 @@ from task_pipeline.server.answers import PlannedStage, Verdict
 from task_pipeline.server.auth.callers import Verb
 from task_pipeline.server.call import Call, Reply
 from task_pipeline.server.models import NewMetadata, NewPipeline
-from task_pipeline.server.problem import Fault
+from task_pipeline.server.problem import Fault, problem
 from task_pipeline.server.reading import MAX_FAULTS
 from task_pipeline.server.routes import PARTS
 from task_pipeline.server.seed import camel
@@ -49,9 +49,16 @@ async def validate(call: Call) -> Reply:
 
 
 def client_of(call: Call, spec: Any) -> str:
-    """The clientId that the spec names, else the caller's own, else the default."""
-    named = spec.get("clientId") if isinstance(spec, Mapping) else None
-    return named if isinstance(named, str) else call.caller.client or DEFAULT_CLIENT
+    """The clientId that the spec names, else the caller's own, else the default.
+
+    Raises ProblemError 403 when a client names another: whether that exists, and what it may do, is not for its eyes.
+    """
+    named, own = spec.get("clientId") if isinstance(spec, Mapping) else None, call.caller.client
+    client_id = named if isinstance(named, str) else own or DEFAULT_CLIENT
+    if own not in (None, client_id):
+        text = f"spec.clientId must be {own}, or absent: a client submits for itself only"
+        raise problem(403, "OtherClient", text, [("spec.clientId", text)])
+    return client_id
 
 
 def with_client(spec: Any, client_id: str) -> Any:
