@@ -5,7 +5,7 @@ from typing import Any
 from task_pipeline.api.decode import decode_pipeline_spec
 from task_pipeline.core.divider import drafts
 from task_pipeline.core.records import PipelineRecord, PipelineStatus
-from task_pipeline.core.workload import AttemptIdentity, KindDefaults
+from task_pipeline.core.workload import AttemptIdentity, KindDefaults, WorkloadKind
 from task_pipeline.kinds import registry
 from tests.bench.workloads import NAMESPACE, pipeline
 
@@ -96,6 +96,7 @@ def a_pod(number: int) -> Body:
     """The pod of that job, for a scheduler that does not exist."""
     kind, params = registry.find("Shell", "1.0.0"), {"image": "busybox:1.36", "script": "true"}
     assert not isinstance(kind, str)
+    assert isinstance(kind[0], WorkloadKind)
     job = a_job(number)["metadata"]
     attempt = AttemptIdentity(
         namespace=NAMESPACE,

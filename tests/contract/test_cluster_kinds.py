@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from task_pipeline.api.resources import CONFIG_MAPS, DEPLOYMENTS, KUBERNETES_JOBS, PODS
-from task_pipeline.core.workload import AttemptIdentity, KindDefaults, Launch, PodSecurity
+from task_pipeline.core.workload import AttemptIdentity, KindDefaults, Launch, PodSecurity, WorkloadKind
 from task_pipeline.kinds.registry import KINDS, check_params, parse
 from task_pipeline.kube.errors import Conflict
 from tests.contract.worlds import World, thing
@@ -49,7 +49,9 @@ def launched(world: World, kind: str, params: Raw, current: Raw | None = None) -
     defaults = KindDefaults(pod_security=PodSecurity.RESTRICTED)
     assert check_params(kind, "1.0.0", params, defaults) == ()
     attempt = replace(ATTEMPT, namespace=world.namespace)
-    answer = KINDS[kind].launch(parse(kind, "1.0.0", params), attempt, defaults, current)
+    job_kind = KINDS[kind]
+    assert isinstance(job_kind, WorkloadKind)
+    answer = job_kind.launch(parse(kind, "1.0.0", params), attempt, defaults, current)
     assert isinstance(answer, Launch)
     return answer
 
