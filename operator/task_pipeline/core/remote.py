@@ -26,6 +26,7 @@ from task_pipeline.core.workload import Observation, Phase
 
 LEASE_GRACE = 2.0  # seconds for which the clocks of operator and server may differ, and a heartbeat be on its way
 PROGRESS_GAP = 5.0  # seconds between two writes of progress
+RENEWED_BELOW = 0.7  # of the lease: so every heartbeat that keeps the pace is written, even one that comes early
 UNCLAIMED = "no worker has claimed it"
 
 
@@ -153,7 +154,7 @@ def claim(job: JobRecord, worker: str, request: str | None, lease: Lease, now: d
 
 
 def heartbeat(job: JobRecord, attempt: int, lease: Lease, now: datetime) -> Step | Denied:
-    """The worker lives: its lease goes on, in a write only when a third of it has passed.
+    """The worker lives: its lease goes on, in a write only when nearly a third of it has passed.
 
     The lease of an attempt that is being stopped does not go on: it is the time that its worker has to end it.
     """
@@ -161,7 +162,7 @@ def heartbeat(job: JobRecord, attempt: int, lease: Lease, now: datetime) -> Step
     if denied is not None:
         return denied
     status = job.status
-    due = after(_claimed(status).lease_until, -2 * lease.seconds / 3)
+    due = after(_claimed(status).lease_until, -RENEWED_BELOW * lease.seconds)
     if is_stopping(status) or report_of(status) is not None or not passed(due, now):
         return Step(status, write=False)
     return Step(_renewed(status, lease, now), write=True)

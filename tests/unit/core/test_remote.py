@@ -147,10 +147,10 @@ class TestClaim:
 
 
 class TestHeartbeat:
-    def test_the_lease_goes_on_when_a_third_of_it_has_passed(self) -> None:
-        assert unchanged(heartbeat(job(RUNNING), 1, LEASE, later(19.9)), RUNNING)
-        status = taken(heartbeat(job(RUNNING), 1, LEASE, later(20)))
-        assert status == replace(RUNNING, claim=replace(CLAIM, lease_until=at(80)))
+    def test_the_lease_goes_on_with_every_heartbeat_that_keeps_the_pace(self) -> None:
+        assert unchanged(heartbeat(job(RUNNING), 1, LEASE, later(17.9)), RUNNING)
+        status = taken(heartbeat(job(RUNNING), 1, LEASE, later(19)))
+        assert status == replace(RUNNING, claim=replace(CLAIM, lease_until=at(79)))
 
     def test_one_that_comes_late_counts_until_the_loss_is_written(self) -> None:
         status = taken(heartbeat(job(RUNNING), 1, LEASE, later(100)))
