@@ -55,6 +55,10 @@ run: $(READY) ## Install CRDs and the default client, then run the operator agai
 	@$(BIN)/python -m task_pipeline.entrypoints.apply --kubeconfig $(KUBECONFIG) crds manifests/development.yaml
 	@KUBECONFIG=$(KUBECONFIG) exec $(BIN)/task-pipeline-operator
 
+.PHONY: run-server
+run-server: $(READY) ## Run the REST server against KUBECONFIG, beside an operator that runs there
+	@KUBECONFIG=$(KUBECONFIG) exec $(BIN)/task-pipeline-server
+
 .PHONY: cluster-up cluster-down cluster-status
 cluster-up: $(READY) ## Start a local Kubernetes (CLUSTER_NODES=auto|real|simulated)
 	@$(BIN)/python -m tests.cluster up --dir $(CLUSTER_DIR) --nodes $(CLUSTER_NODES)
@@ -76,7 +80,7 @@ lint: $(READY) ## Check style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 types: $(READY) ## Check types
-	$(BIN)/mypy operator/task_pipeline tests
+	$(BIN)/mypy operator/task_pipeline operator/task_pipeline_worker examples tests
 imports: $(READY) ## Check that the layers hold
 	@$(BIN)/lint-imports --no-cache > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 fmt: $(READY) ## Format the code
