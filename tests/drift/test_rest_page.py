@@ -2,19 +2,38 @@
 
 import re
 from pathlib import Path
+from typing import Any, cast
 
+from task_pipeline.server import logs
 from task_pipeline.server.health import Readiness
+from task_pipeline.server.order import Orders
+from task_pipeline.server.streams import Streams
 from task_pipeline.server.table import PIPELINES, routes
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "rest.md").read_text(encoding="utf-8")
 SOURCES = (ROOT / "operator" / "task_pipeline" / "server").glob("*.py")
-WORDS = {"name": "NAME", "job": "JOB"}
-OWN = ("app", "actions", "objects", "pipelines", "problem", "reading", "room", "submit", "jobs", "health")
+WORDS = {"name": "NAME", "job": "JOB", "id": "ID"}
+OWN = (
+    "app",
+    "actions",
+    "objects",
+    "pipelines",
+    "problem",
+    "reading",
+    "room",
+    "submit",
+    "jobs",
+    "health",
+    "logs",
+    "streams",
+    "order",
+)
 
 
 async def test_every_request_stands_on_the_page() -> None:
-    for route in routes(Readiness()):
+    orders = Orders(cast(Any, None)).routes
+    for route in (*routes(Readiness()), *orders, *Streams().routes, *logs.routes):
         inside = route.path.removeprefix(PIPELINES)
         shown = re.sub(r"{(\w+)}", lambda found: WORDS[found[1]], inside) or "/"
         wanted = f"`{route.method} {shown}`" if inside != route.path else shown
