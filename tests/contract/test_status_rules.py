@@ -246,7 +246,7 @@ def test_nothing_that_the_operator_writes_is_pruned(kubectl: Kubectl) -> None:
         progress=Progress(percent=50, message="half", time=TIME),
         result={"any": [1, None, {"x": "y"}]},
         claim=Claim(attempt=1, worker="w", claim_time=TIME, lease_until=TIME, id="c"),
-        report=Report(attempt=1, outcome="Failed", message="m", exit_code=1, time=TIME),
+        report=Report(attempt=1, outcome="Failed", reason="Failed", message="m", exit_code=1, time=TIME),
     )
     for kind, raw, status in (
         ("Pipeline", spec(), pipeline),

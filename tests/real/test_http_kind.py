@@ -181,11 +181,14 @@ def test_a_target_that_is_not_allowed_and_a_service_that_says_no(
         kubectl.namespace,
         http("metadata", "s", "http://169.254.169.254/latest/"),
         http("refused", "s", f"{service.origin}/nowhere"),
+        http("late", "s", f"{service.origin}/slow") | {"timeout": 2},
         http("reported", "s", f"{service.origin}/callback", body={"outcome": "Failed"}, mode="Callback"),
     )
     assert run.follow("ERROR", "DONE")["state"] == "ERROR"
     assert "not in the operator's list of allowed targets" in run.job("metadata")["message"]
     assert "answered 404 Not Found" in run.job("refused")["message"]
+    assert [run.job(name)["attempts"][0]["reason"] for name in ("metadata", "refused")] == ["RequestFailed"] * 2
+    assert (run.job("late")["reason"], run.job("late")["message"]) == ("Timeout", "ran longer than 2 s")
     assert "as asked" in run.job("reported")["message"]
 
 

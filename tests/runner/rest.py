@@ -33,7 +33,7 @@ class Rest:
         """Let the next claim have this job; the path of its attempt."""
         job = {"uid": uid, "attempt": 1, "kind": "HTTP", "version": "1.0.0"}
         claimed = {"job": job, "params": params, "token": f"token-{uid}", "path": f"{PATH}/{uid}/1"}
-        self.offers.put_nowait(claimed | {"nextIntervalSeconds": self.interval} | more)
+        self.offers.put_nowait(claimed | {"nextIntervalSeconds": self.interval, "timeoutSeconds": 60} | more)
         return f"{PATH}/{uid}/1"
 
     async def report_of(self, path: str) -> dict[str, Any]:

@@ -68,6 +68,7 @@ async def test_a_failure_is_reported_and_the_next_job_done(rest: Rest) -> None:
         first = rest.offer("u1", {"url": "http://127.0.0.1:1/"})
         second = rest.offer("u2", {"url": server.origin})
         assert (await rest.report_of(first))["outcome"] == "Failed"
+        assert rest.reports[first]["reason"] == "RequestFailed"
         assert "httpAllow" in rest.reports[first]["message"]
         assert (await rest.report_of(second))["outcome"] == "Succeeded"
 
@@ -87,7 +88,14 @@ async def test_a_cancel_ends_the_request(rest: Rest) -> None:
         await until(lambda: server.connections == 1)
         rest.cancelled.add(path)
         report = await rest.report_of(path)
-    assert report == {"outcome": "Failed", "message": "the job was cancelled"}
+    assert report == {"outcome": "Failed", "reason": "RequestFailed", "message": "the job was cancelled"}
+
+
+async def test_a_request_ends_soon_after_the_jobs_timeout(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claiming, "TIMEOUT_GRACE", 0.2)
+    async with serve(silent) as server, running(rest, server.origin):
+        path = rest.offer("u1", {"url": server.origin}, timeoutSeconds=0.1)
+        assert "no answer within 0.3 s" in (await rest.report_of(path))["message"]
 
 
 async def test_an_attempt_that_is_over_is_dropped_without_a_word(rest: Rest) -> None:

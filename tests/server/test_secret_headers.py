@@ -10,6 +10,8 @@ from task_pipeline.api.resources import SECRETS
 from task_pipeline.server.secret_headers import TARGETS_ANNOTATION, SecretHeaders, secret_headers
 from tests.fakes import FakeCluster, on
 from tests.fakes.refusals import forbidden
+from tests.fakes.reviews import Account
+from tests.server.workers_world import one_site
 from tests.unit.core.job_builders import job
 
 VALUE = "Bearer hunter2"
@@ -131,3 +133,40 @@ async def test_secrets_of_the_operator_are_sent_to_nobody() -> None:
     cluster = await cluster_with()
     found = await asked(cluster, namespace="task-pipeline")
     assert "sent to nobody" in (found.fault or "")
+
+
+RUNNER = Account("system:serviceaccount:task-pipeline:runner", ("task-pipeline",))
+HTTP = {"url": f"{ORIGIN}/x", "headers": {"Authorization": {"secretKeyRef": {"name": "api", "key": "token"}}}}
+
+
+async def test_the_runner_is_given_the_values_at_its_claim_and_a_fault_where_there_are_none() -> None:
+    async with one_site() as site, site.replica() as server:
+        site.cluster.reviews.tokens["the.runner.token"] = RUNNER
+        runner = "Bearer the.runner.token"
+        site.offer("first", kind="HTTP", params=HTTP)
+        status, claimed = await server.claim(runner, "http", wait=5)
+        assert status == 200, claimed
+        assert claimed["secretHeaders"] == {}
+        assert "the Secret default/api does not exist" in claimed["secretFault"]
+        said = {"outcome": "Failed", "reason": "ConfigError", "message": claimed["secretFault"]}
+        assert (await server.say(claimed, "result", said))[0] == 200
+        assert site.status("first")["report"]["reason"] == "ConfigError"
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "api", "annotations": {TARGETS_ANNOTATION: ORIGIN}},
+            "data": {"token": base64.b64encode(VALUE.encode()).decode()},
+        }
+        site.cluster.admin.create(SECRETS, secret)
+        site.offer("second", kind="HTTP", params=HTTP)
+        status, claimed = await server.claim(runner, "http", wait=5, key="k")
+        assert (status, claimed["secretHeaders"], claimed["secretFault"]) == (200, {"Authorization": VALUE}, None)
+        status, again = await server.claim(runner, "http", key="k")
+        assert (status, again["path"]) == (200, claimed["path"]), "a lost answer must not cost the attempt"
+
+
+async def test_a_worker_is_given_no_headers() -> None:
+    async with one_site() as site, site.replica() as server:
+        site.offer()
+        claimed = (await server.claim(site.acme, wait=5))[1]
+        assert "secretHeaders" not in claimed

@@ -63,6 +63,7 @@ class TestClaim:
         }  # fmt: skip
         assert answer["path"] == f"/api/v1/attempts/{uid}/1"
         assert (answer["leaseUntil"], answer["nextIntervalSeconds"]) == ("2031-04-17T12:01:00.000000Z", 20)
+        assert answer["timeoutSeconds"] == 86_400
         status_now = site.status(name)
         assert (status_now["state"], status_now["reason"]) == ("IN PROGRESS", "AwaitingWorker")
         assert status_now["claim"]["worker"] == "w1"

@@ -154,6 +154,10 @@ class Report(StatusModel):
 
     attempt: Positive = Field(description="Number of the attempt that ended.")
     outcome: Literal["Succeeded", "Failed"] = Field(description="Succeeded or Failed.")
+    reason: Literal["Failed", "ConfigError", "RequestFailed"] | None = Field(
+        default=None,
+        description="Why it failed, as one word; absent = Failed.",
+    )
     message: Annotated[str, Field(max_length=MAX_REPORT_MESSAGE)] | None = Field(
         default=None,
         description="What happened, in the worker's own words.",

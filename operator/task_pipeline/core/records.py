@@ -74,6 +74,7 @@ class Report(Wire, frozen=True):
 
     attempt: int
     outcome: str
+    reason: str | None = None
     message: str | None = None
     exit_code: int | None = None
     time: str = ""

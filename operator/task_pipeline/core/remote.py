@@ -28,6 +28,7 @@ LEASE_GRACE = 2.0  # seconds for which the clocks of operator and server may dif
 PROGRESS_GAP = 5.0  # seconds between two writes of progress
 RENEWED_BELOW = 0.7  # of the lease: so every heartbeat that keeps the pace is written, even one that comes early
 UNCLAIMED = "no worker has claimed it"
+FAILURES = {reason.value: reason for reason in (Reason.FAILED, Reason.CONFIG_ERROR, Reason.REQUEST_FAILED)}
 
 
 class Outcome(StrEnum):
@@ -126,7 +127,7 @@ def judge(job: JobRecord, now: datetime) -> Observation:
     succeeded = report.outcome == Outcome.SUCCEEDED
     return Observation(
         Phase.SUCCEEDED if succeeded else Phase.FAILED,
-        None if succeeded else Reason.FAILED,
+        None if succeeded else FAILURES.get(report.reason or "", Reason.FAILED),
         report.message or ("" if succeeded else f"worker {claim.worker} reported a failure"),
         exit_code=report.exit_code,
         node=claim.worker,

@@ -107,6 +107,8 @@ class Attempt:
 
     async def _report(self, ending: Ending) -> None:
         said: dict[str, Any] = {"outcome": "Failed" if ending.reason else "Succeeded", "message": ending.message}
+        if ending.reason is not None:
+            said["reason"] = ending.reason.value
         if ending.result is not None:
             said["result"] = dict(ending.result)
         until = asyncio.get_running_loop().time() + REPORT_SECONDS

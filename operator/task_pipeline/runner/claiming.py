@@ -26,6 +26,7 @@ PATH = f"/api/v1/workers/{QUEUE}:claim"
 WAIT_SECONDS = 30
 PATIENCE = 60.0  # seconds for which one claim is repeated while the server does not answer
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+TIMEOUT_GRACE = 2.0  # seconds: the operator shall see the job's timeout first, and give it as the reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ class Runner:
             params=claimed["params"],
             url=self._options.callback_url + claimed["path"],
             token=claimed["token"],
-            seconds=self._options.seconds,
+            seconds=min(self._options.seconds, float(claimed["timeoutSeconds"]) + TIMEOUT_GRACE),
             secret_headers=claimed.get("secretHeaders") or {},
             fault=claimed.get("secretFault"),
         )

@@ -56,6 +56,9 @@ class ResultReport(Model):
     """How the work ended."""
 
     outcome: Literal["Succeeded", "Failed"] = Field(description="Succeeded or Failed.")
+    reason: Literal["Failed", "ConfigError", "RequestFailed"] | None = Field(
+        default=None, description="Why it failed, as one word; absent = Failed."
+    )
     message: Annotated[str, Field(max_length=32_768)] | None = Field(
         default=None, description="Why; what is longer than 512 bytes loses its middle."
     )
@@ -182,6 +185,7 @@ class Attempts:
         said = Report(
             attempt=attempt,
             outcome=body.outcome,
+            reason=body.reason,
             message=body.message,
             exit_code=body.exit_code,
             time=format_time(call.services.now()),

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from task_pipeline.api.common import Model
 from task_pipeline.api.pipelinejob import MAX_CLAIM_ID, MAX_WORKER_NAME
+from task_pipeline.core.deadlines import after
 from task_pipeline.core.records import JobRecord
 from task_pipeline.core.remote import Denied, Step, claim, claim_of
 from task_pipeline.server.answers import Answer
@@ -26,6 +27,7 @@ from task_pipeline.server.call import Call, Reply
 from task_pipeline.server.ledger import Ledger, Name
 from task_pipeline.server.problem import problem
 from task_pipeline.server.routes import API, Access, Route
+from task_pipeline.server.secret_headers import SecretHeaders, secret_headers
 
 MAX_WAIT = 30
 KEY_HEADER = "Idempotency-Key"
@@ -73,6 +75,13 @@ class Claimed(Answer):
     path: str = Field(description="Path of the attempt; heartbeat, progress and result are below it.")
     lease_until: str = Field(description="Until when the job is held without a sign of life.")
     next_interval_seconds: float = Field(description="When the first heartbeat is due.")
+    timeout_seconds: float = Field(description="How long from now until the job's timeout stops the attempt.")
+    secret_headers: dict[str, str] | None = Field(
+        default=None, description="For the HTTP runner only: values of headers that the params take from Secrets."
+    )
+    secret_fault: str | None = Field(
+        default=None, description="For the HTTP runner only: why there are none; the attempt has to fail with this."
+    )
 
 
 class Workers:
@@ -142,6 +151,10 @@ class Workers:
     async def _reply(self, call: Call, job: JobRecord) -> Reply:
         held, spec = claim_of(job.status), job.spec
         assert held is not None
+        secret = SecretHeaders()
+        if call.caller.kind is CallerKind.RUNNER:
+            services = call.services
+            secret = await secret_headers(services.cluster, job, services.settings.operator_namespace)
         token = await self._tokens.for_attempt(AttemptClaim(job.namespace, job.name, job.uid, held.attempt))
         answer = Claimed(
             job=ClaimedJob(
@@ -162,8 +175,12 @@ class Workers:
             path=f"{API}/attempts/{job.uid}/{held.attempt}",
             lease_until=held.lease_until,
             next_interval_seconds=call.services.settings.lease.pace,
+            timeout_seconds=_left(job, call.services.settings.timeout, call.services.now()),
+            secret_headers=dict(secret.values),
+            secret_fault=secret.fault,
         )
-        return Reply(200, answer.model_dump(by_alias=True))
+        absent = {"secret_headers", "secret_fault"} if call.caller.kind is not CallerKind.RUNNER else set()
+        return Reply(200, answer.model_dump(by_alias=True, exclude=absent))
 
 
 def _has_left(call: Call) -> bool:
@@ -175,6 +192,12 @@ def _has_left(call: Call) -> bool:
 def _claiming(call: Call, key: str, now: datetime) -> Callable[[JobRecord], Step | Denied]:
     worker, lease = call.body.worker, call.services.settings.lease
     return lambda job: claim(job, worker, key, lease, now)
+
+
+def _left(job: JobRecord, default: float, now: datetime) -> float:
+    """Seconds until the attempt runs into its timeout; `default` is that of jobs that name none."""
+    end = after(job.status.start_time, job.spec.timeout or default)
+    return default if end is None else max(0.0, round((end - now).total_seconds(), 3))
 
 
 def _name(job: JobRecord) -> Name:

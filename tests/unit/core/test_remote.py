@@ -442,3 +442,12 @@ def asked(kind: str, status: JobStatus, moment: Any) -> Step | Denied:
             return report(record, SUCCESS, {"a": 1})
         case _:
             return report(record, FAILURE, None)
+
+
+@pytest.mark.parametrize(
+    ("said", "seen"),
+    [(None, "Failed"), ("RequestFailed", "RequestFailed"), ("ConfigError", "ConfigError"), ("OfTheFuture", "Failed")],
+)
+def test_a_worker_may_say_why_it_failed(said: str | None, seen: str) -> None:
+    status = replace(RUNNING, report=replace(FAILURE, reason=said))
+    assert judge(job(status), NOW).reason == seen
