@@ -6,6 +6,7 @@ Replicas share nothing but the cluster, so one that a test has not spoken to yet
 
 import asyncio
 import contextlib
+import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,6 +24,7 @@ from task_pipeline.core.naming import job_hash, job_object_name
 from task_pipeline.entrypoints.server import application
 from task_pipeline.kube.cluster import Cluster
 from task_pipeline.server.auth.gate import Limits
+from task_pipeline.server.auth.keys import KeyRing
 from task_pipeline.server.auth.limits import Patience, Rate
 from task_pipeline.server.listening import Runner
 from task_pipeline.settings import Settings
@@ -96,8 +98,8 @@ class Whole:
         """The first replica."""
         return self.replicas[0]
 
-    async def prepare(self) -> None:
-        """Make namespaces, clients and Kubernetes users."""
+    async def prepare(self, keys: bool) -> None:
+        """Make namespaces, clients, Kubernetes users, and the key of the tokens."""
         for name in ("team-a", "team-b", "team-c"):
             self.cluster.admin.namespace(name)
         for name, namespaces in CLIENTS.items():
@@ -111,6 +113,8 @@ class Whole:
             self.callers[name] = f"Bearer {token}"
             if name == "admin":
                 self.cluster.reviews.rules.add((user, "*", "pipelines", "*"))
+        if keys:
+            await KeyRing(self.cluster, NAMESPACE, now=time.time, clock=time.monotonic).signer()
 
     def pipeline(self, name: str, namespace: str = "team-a", client: str = "acme", **more: Any) -> Raw:
         """A Pipeline of one Worker job, as if somebody had applied it."""
@@ -167,11 +171,11 @@ class Whole:
             assert answer.status == 200, answer
 
     @asynccontextmanager
-    async def serve(self, cluster: Cluster | None = None) -> AsyncIterator[Replica]:
-        """One more replica, on `cluster` if it is given."""
+    async def serve(self, cluster: Cluster | None = None, stop_seconds: float = 1.0) -> AsyncIterator[Replica]:
+        """One more replica, on `cluster` if it is given; `stop_seconds` are for what is in flight at its end."""
         settings = Settings(operator_namespace=NAMESPACE, http_runner_account=RUNNER)
         app = application(cluster or self.cluster, settings, stopping := asyncio.Event(), WIDE)
-        runner = Runner(app, 1.0)
+        runner = Runner(app, stop_seconds)
         await runner.setup()
         try:
             site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -200,10 +204,10 @@ def basic(client: str, secret: str) -> str:
 
 
 @asynccontextmanager
-async def whole(replicas: int = 1) -> AsyncIterator[Whole]:
-    """So many replicas on a cluster with clients and users, until the block ends."""
+async def whole(replicas: int = 1, *, keys: bool = True) -> AsyncIterator[Whole]:
+    """So many replicas on a cluster with clients and users, until the block ends. `keys`: there are keys."""
     made = Whole(World())
-    await made.prepare()
+    await made.prepare(keys)
     try:
         async with AsyncExitStack() as stack:
             for _ in range(replicas):

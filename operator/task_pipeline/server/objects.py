@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from task_pipeline.api.resources import PIPELINES, Resource
-from task_pipeline.kube.errors import NotFound
+from task_pipeline.kube.errors import Conflict, NotFound
 from task_pipeline.server.auth.callers import Verb
 from task_pipeline.server.call import Call, Reply
 from task_pipeline.server.conditions import check_match, etag
@@ -45,22 +45,40 @@ async def change(call: Call, resource: Resource, find: Callable[[], Awaitable[Ob
     """Patch what `find` finds with the spec fields that `edit` gives for it, None for no write; the object after it.
 
     Every write names the version that was judged; when somebody else was faster both are asked again, a while. With
-    If-Match a version that is not named there is 412. Raises ProblemError, KubeError.
+    If-Match a version that is not named there is 412, unless a write whose answer was lost has made it. Raises
+    ProblemError, KubeError.
     """
+    lost: tuple[Object, Mapping[str, Any]] | None = None
 
     async def attempt() -> Object:
+        nonlocal lost
         thing = await find()
+        if lost is not None and _is_done(*lost, thing):
+            return thing
         check_match(call, thing)
         spec = edit(thing)
         if spec is None:
             return thing
         metadata = thing["metadata"]
         body = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "spec": dict(spec)}
-        raw = await call.services.cluster.patch(resource, metadata["namespace"], metadata["name"], body)
+        lost = thing, spec
+        try:
+            raw = await call.services.cluster.patch(resource, metadata["namespace"], metadata["name"], body)
+        except Conflict:
+            lost = None
+            raise
         changed: Object = orjson.loads(raw)
         return changed
 
     return reply(await persistently(attempt))
+
+
+def _is_done(before: Object, spec: Mapping[str, Any], now: Object) -> bool:
+    """Whether the only change of the spec since `before` is the one that was asked for."""
+    old, new = before["metadata"], now["metadata"]
+    if (new["uid"], new.get("generation")) != (old["uid"], old.get("generation", 0) + 1):
+        return False
+    return all(now["spec"].get(name) == value for name, value in spec.items())
 
 
 def reply(thing: Object, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:

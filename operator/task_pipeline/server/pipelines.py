@@ -16,7 +16,7 @@ from task_pipeline.server.call import Call, Reply
 from task_pipeline.server.conditions import MATCH, check_match, etag, unchanged
 from task_pipeline.server.models import PipelinePatch, PipelineQuery
 from task_pipeline.server.objects import change, owned, reply, shown
-from task_pipeline.server.problem import problem
+from task_pipeline.server.problem import ProblemError, problem
 from task_pipeline.server.reading import invalid
 from task_pipeline.server.upstream import Object, persistently
 from task_pipeline.server.validate import client_named, client_refusal
@@ -93,20 +93,40 @@ def _check_client(client: ClientRecord, thing: Object, edit: Object) -> None:
 async def delete(call: Call) -> Reply:
     """DELETE: that very Pipeline and all that it owns."""
 
+    asked = ""  # UID of the Pipeline whose deletion the API server was asked for, though its answer may be lost
+
     async def attempt() -> None:
-        thing = await owned(call, Verb.DELETE)
-        check_match(call, thing)
-        metadata = thing["metadata"]
-        version = metadata["resourceVersion"] if MATCH in call.headers else None
-        place = (PIPELINES, metadata["namespace"], metadata["name"])
+        nonlocal asked
         try:
-            await call.services.cluster.delete(*place, uid=metadata["uid"], resource_version=version)
-        except NotFound:
+            thing = await owned(call, Verb.DELETE)
+        except ProblemError as error:
+            if asked and error.status == 404:
+                return
+            raise
+        metadata = thing["metadata"]
+        if asked and (asked != metadata["uid"] or "deletionTimestamp" in metadata):
             return
-        except Conflict as error:
-            if version is not None:
-                raise problem(412, "PreconditionFailed", "the object has changed: read it again") from error
+        check_match(call, thing)
+        version = metadata["resourceVersion"] if MATCH in call.headers else None
+        asked = metadata["uid"]
+        try:
+            await _delete(call, metadata, version)
+        except Conflict:
+            asked = ""
             raise
 
     await persistently(attempt)
     return Reply(204)
+
+
+async def _delete(call: Call, metadata: Object, version: str | None) -> None:
+    """Delete that very object, of that version if one is given. Raises ProblemError 412, KubeError."""
+    place = (PIPELINES, metadata["namespace"], metadata["name"])
+    try:
+        await call.services.cluster.delete(*place, uid=metadata["uid"], resource_version=version)
+    except NotFound:
+        return
+    except Conflict as error:
+        if version is not None:
+            raise problem(412, "PreconditionFailed", "the object has changed: read it again") from error
+        raise
