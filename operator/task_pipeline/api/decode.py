@@ -2,16 +2,19 @@
 
 Rule: this judges as the CRD's schema and CEL rules judge, in nearly the same words, so that an
 offline lint, the REST server and the operator say the same as the API server; and it never stops
-at the first fault. As the API server does, it takes a field that is null for an absent one.
+at the first fault, but at `MAX_FAULTS`. As the API server does, it takes a field that is null for an absent one.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from task_pipeline.api import rules
+from task_pipeline.api.common import MAX_JOBS, MAX_STAGES
 from task_pipeline.api.faults import (
+    MAX_FAULTS,
     FieldError,
     InvalidObject,
     Location,
@@ -25,6 +28,7 @@ from task_pipeline.api.pipeline import JobSpec, PipelineSpec
 from task_pipeline.api.pipelineclient import PipelineClientSpec
 from task_pipeline.api.pipelinejob import PipelineJobSpec
 
+_LONGEST = {"stages": MAX_STAGES, "jobs": MAX_JOBS}
 _SPELLINGS = {"retry_attempt": rules.BOTH_RETRY, "allow_failure": rules.BOTH_ALLOW}
 
 __all__ = [
@@ -61,14 +65,15 @@ def _decode(
     if not isinstance(raw, Mapping):
         raise InvalidObject([FieldError("spec", f"must be an object, got {shown(raw)}")])
     plain = _without_nulls(raw)
-    errors: list[FieldError] = []
+    errors = _shortened(plain) if model is PipelineSpec else []
     decoded = None
     try:
         decoded = model.model_validate(plain, by_alias=True, by_name=False)
     except ValidationError as error:
         faults = error.errors(include_url=False)
-        errors += [_field_error(fault, plain, model) for fault in faults if not _is_echo(fault)]
-    errors += cross_faults(plain)
+        told = islice((fault for fault in faults if not _is_echo(fault)), MAX_FAULTS)
+        errors += [_field_error(fault, plain, model) for fault in told]
+    errors += islice(cross_faults(plain), max(0, MAX_FAULTS - len(errors)))
     if errors or decoded is None:
         raise InvalidObject(errors)
     return decoded
@@ -83,6 +88,17 @@ def _without_nulls(raw: Mapping[str, Any]) -> dict[str, Any]:
             for job in plain["jobs"]
         ]
     return plain
+
+
+def _shortened(plain: dict[str, Any]) -> list[FieldError]:
+    """The faults of lists that are too long; these are cut in `plain`, since what is beyond is not worth its price."""
+    found = []
+    for field, most in _LONGEST.items():
+        value = plain.get(field)
+        if isinstance(value, list | tuple) and len(value) > most:
+            found.append(FieldError(f"spec.{field}", f"must have at most {most} item(s), got {len(value)}"))
+            plain[field] = value[:most]
+    return found
 
 
 def _pipeline_faults(raw: dict[str, Any]) -> Iterator[FieldError]:

@@ -1,7 +1,8 @@
 """The faults of an object: where, what is wrong in plain words, and their readable sum.
 
 Rule: every text names what must be and what was found. Texts of users are cut and stripped of
-unprintable characters before they are repeated.
+unprintable characters before they are repeated. Of the faults of one object so many are told as people may read; a
+hostile object could have a million, and its judge would do nothing else for minutes.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 from task_pipeline.api.common import PATTERN_HINTS
 
 MAX_ERROR_TEXT = 8_000
+MAX_FAULTS = 3_000  # of one object, or of the params of one job
 _MAX_VALUE_TEXT = 60
 
 Location = tuple[str | int, ...]

@@ -5,12 +5,13 @@ secret. The branches of a union, which pydantic puts into the location, are told
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from task_pipeline.api.common import PATTERN_HINTS
-from task_pipeline.api.faults import FieldError, cut, suggestion
+from task_pipeline.api.faults import MAX_FAULTS, FieldError, cut, suggestion
 from task_pipeline.kinds._scalars import HINTS
 
 ROOT = "params"
@@ -44,9 +45,9 @@ _BOUNDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 
 
 def field_errors(error: ValidationError, raw: Any, model: type[BaseModel]) -> tuple[FieldError, ...]:
-    """The faults of `raw`, one per place, in the order in which they were found."""
+    """The faults of `raw`, one per place, in the order in which they were found; at most MAX_FAULTS."""
     found: dict[str, dict[str, None]] = {}  # used as ordered sets: branches of a union may say the same
-    for fault in error.errors(include_url=False, include_input=False):
+    for fault in islice(error.errors(include_url=False, include_input=False), MAX_FAULTS):
         location = _place(fault["loc"], raw, fault["type"] == "missing")
         found.setdefault(path_of(location), {})[_message(fault, model)] = None
     return tuple(FieldError(path, _either(list(messages))) for path, messages in found.items())

@@ -5,11 +5,14 @@ parts of the spec are wrong, so that a caller needs one round only.
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import msgspec
 
+from task_pipeline.api.common import MAX_JOBS
 from task_pipeline.api.decode import InvalidObject, decode_pipeline_spec
+from task_pipeline.api.faults import MAX_FAULTS as MOST_TOLD
 from task_pipeline.api.faults import FieldError
 from task_pipeline.api.group import DEFAULT_CLIENT, RESERVED_PREFIX
 from task_pipeline.api.pipeline import PipelineSpec
@@ -81,14 +84,15 @@ async def client_named(services: Services, client_id: str) -> ClientRecord | Non
 def judge(
     services: Services, namespace: str, spec: Any, client: ClientRecord | None
 ) -> tuple[PipelineSpec | None, Faults]:
-    """The decoded spec, None if it cannot be decoded, and every fault as (path, message)."""
+    """The decoded spec, None if it cannot be decoded, and every fault as (path, message), up to MOST_TOLD of each sort."""
     decoded, found = None, list[FieldError]()
     try:
         decoded = decode_pipeline_spec(spec)
     except InvalidObject as error:
         found += error.errors
     known = {fault.path for fault in found}
-    found += [fault for fault in _params_faults(services, spec) if fault.path not in known]
+    of_params = (fault for fault in _params_faults(services, spec) if fault.path not in known)
+    found += islice(of_params, MOST_TOLD)
     faults = [(fault.path, fault.message) for fault in found]
     if decoded is not None and (text := client_refusal(client, namespace, decoded)):
         path, _, message = text.partition(": ")
@@ -127,7 +131,7 @@ def metadata_faults(metadata: NewMetadata, namespace: str) -> Faults:
 
 def _params_faults(services: Services, spec: Any) -> Iterator[FieldError]:
     jobs = spec.get("jobs") if isinstance(spec, Mapping) else None
-    for index, job in enumerate(jobs if isinstance(jobs, list) else ()):
+    for index, job in enumerate(jobs[:MAX_JOBS] if isinstance(jobs, list) else ()):
         if not isinstance(job, Mapping):
             continue
         kind, version, params = job.get("kind"), job.get("version"), job.get("params")
