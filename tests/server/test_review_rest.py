@@ -2,13 +2,20 @@
 
 import asyncio
 import json
+import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from io import BytesIO
 from typing import Any
 
+import aiohttp
 import pytest
 
-from tests.server.site import Site
+from task_pipeline.server import board, logs, streams
+from task_pipeline.server.shares import Shares
+from tests.server.site import CALLERS, Site
+from tests.server.whole import QUEUE, Whole, whole
 
 MUCH = 150_000
 
@@ -46,3 +53,77 @@ async def test_no_body_of_faults_holds_the_server_for_long(site: Site, spec: Any
         assert not (await response.json())["valid"]
     looking.cancel()
     assert longest < 5  # it was half a minute and more
+
+
+@pytest.fixture
+async def system() -> AsyncIterator[Whole]:
+    async with whole() as made:
+        yield made
+
+
+async def test_one_client_cannot_take_the_streams_of_all(system: Whole) -> None:
+    url = f"{system.one.url}/api/v1/watch?namespace=team-a"
+    acme, rival = ({"Authorization": system.callers[name]} for name in ("acme", "rival"))
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
+        for _ in range(streams.MAX_OF_CALLER):
+            assert (await stack.enter_async_context(http.get(url, headers=acme))).status == 200
+        async with http.get(url, headers=acme) as refused:
+            assert (refused.status, (await refused.json())["reason"]) == (429, "TooManyOpen")
+        async with http.get(url, headers=rival) as let_in:
+            assert let_in.status == 200
+
+
+async def test_logs_that_are_followed_have_shares_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    await site.create("p")
+    monkeypatch.setattr(logs, "_shares", Shares("logs", 0, 20))
+    assert (await site.call("GET", "/namespaces/team-a/pipelines/p/jobs/a/logs?follow=true")).reason == "NotStarted"
+
+
+def test_a_place_is_given_back_when_its_block_ends() -> None:
+    shares, acme, rival = Shares("logs", 2, 1), CALLERS["acme"], CALLERS["rival"]
+    for _ in range(3):
+        with shares.take(acme), shares.take(rival):
+            for caller, status in ((acme, 429), (CALLERS["broad"], 503)):
+                with pytest.raises(Exception, match=str(status)), shares.take(caller):
+                    pass
+    with pytest.raises(KeyError), shares.take(acme):
+        raise KeyError
+    with shares.take(acme):
+        pass
+
+
+async def test_one_client_cannot_wait_in_the_places_of_all(system: Whole, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board, "MOST_OF_CLIENT", 4)
+
+    async def poll(caller: str, queue: str) -> int:
+        body = {"worker": "w", "waitSeconds": 1}
+        answer = await system.one.ask("POST", f"/api/v1/workers/{queue}:claim", system.callers[caller], body)
+        return answer.status
+
+    polls = [poll("acme", f"{QUEUE}-{number}") for number in range(6)]
+    statuses = await asyncio.gather(*polls, poll("rival", QUEUE))
+    assert sorted(statuses[:-1]) == [204] * 4 + [429] * 2
+    assert statuses[-1] == 204
+
+
+async def test_a_stranger_brings_no_megabytes(system: Whole) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for size, status in ((65_000, 400), (66_000, 413)):
+        data = BytesIO(b"grant_type=" + b"a" * size)
+        async with system.one.http.post(f"{system.one.url}/oauth2/token", data=data, headers=form) as answer:
+            assert answer.status == status, await answer.text()
+
+
+async def test_who_hangs_up_is_in_the_audit_log(system: Whole, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "task_pipeline.audit")
+    url = f"{system.one.url}/api/v1/watch?namespace=team-a"
+    async with aiohttp.ClientSession() as http:
+        response = await http.get(url, headers={"Authorization": system.callers["acme"]})
+        response.close()
+    deadline = asyncio.get_running_loop().time() + 10
+    number = 0
+    while not any("/watch for client" in record.getMessage() for record in caplog.records):
+        assert asyncio.get_running_loop().time() < deadline, "nobody knows that acme has looked"
+        system.pipeline(f"news-{(number := number + 1)}")
+        await asyncio.sleep(0.05)

@@ -186,7 +186,7 @@ class TestClaim:
         assert answer["errors"]
 
     async def test_too_many_may_not_wait(self, site: Site, server: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("task_pipeline.server.board.MOST_OF_PLACE", 1)
+        monkeypatch.setattr("task_pipeline.server.board.MOST_OF_CLIENT", 1)
         waiting = asyncio.create_task(server.claim(site.acme, wait=20))
         await polls(server, 1)
         assert reason(await server.claim(site.acme, wait=1)) == (429, "TooManyWaiting")

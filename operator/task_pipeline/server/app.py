@@ -23,11 +23,12 @@ from task_pipeline.server.auth import audit
 from task_pipeline.server.auth.callers import CALLER, NOBODY, Caller, CallerKind
 from task_pipeline.server.call import Call, Reply
 from task_pipeline.server.problem import MEDIA_TYPE, RETRY_SECONDS, ProblemError, from_kube, problem
-from task_pipeline.server.routes import Access, Route
+from task_pipeline.server.routes import MAX_BODY, Access, Route
 from task_pipeline.server.services import Services
 
 log = logging.getLogger(__name__)
 
+CLIENT_GONE = 499  # in the audit log: the caller went away before the end of the answer
 MAX_CONCURRENT = 256  # requests at once; more are told to come back
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
@@ -50,7 +51,7 @@ _Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def build(routes: Iterable[Route], services: Services) -> web.Application:
     """The application of these routes; it owns nothing that has to be closed."""
-    app = web.Application(middlewares=[_guard], client_max_size=reading.MAX_BODY)
+    app = web.Application(middlewares=[_guard], client_max_size=MAX_BODY)
     app[SERVICES] = services
     app.on_response_prepare.append(_add_headers)
     crowd = _Crowd(MAX_CONCURRENT)
@@ -69,7 +70,11 @@ async def _guard(request: web.Request, handler: _Next) -> web.StreamResponse:
     """Give the request its id, and turn whatever goes wrong into a problem."""
     given = request.headers.get("X-Request-Id", "")
     request[REQUEST_ID] = given if _ID.fullmatch(given) else uuid.uuid4().hex
-    answer, error = await _outcome(request, handler)
+    try:
+        answer, error = await _outcome(request, handler)
+    except (ConnectionError, asyncio.CancelledError):
+        _audit(request, CLIENT_GONE, "ClientGone")  # what was sent until then was given to this caller, too
+        raise
     _audit(request, answer.status, "" if error is None else error.reason)
     return answer
 

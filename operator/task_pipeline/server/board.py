@@ -23,7 +23,7 @@ from task_pipeline.core.workload import JobKind, RemoteKind
 
 EVERY_CLIENT = "*"
 MOST_WAITING = 1000
-MOST_OF_PLACE = 200
+MOST_OF_CLIENT = 200  # in all its queues: names of queues cost nothing
 _REMEMBERED_DELETIONS = 10_000
 
 Allows = Callable[[str], bool]
@@ -116,7 +116,8 @@ class Board:
 
     async def wait(self, place: Place, allows: Allows, seconds: float) -> None:
         """Return when there may be a job, after so many seconds, or when the server stops. Raises TooManyWaiting."""
-        if self._count >= MOST_WAITING or len(self._waiting.get(place, ())) >= MOST_OF_PLACE:
+        of_client = sum(len(queue) for one, queue in self._waiting.items() if one.client == place.client)
+        if self._count >= MOST_WAITING or of_client >= MOST_OF_CLIENT:
             raise TooManyWaiting
         queue = self._waiting.setdefault(place, deque())
         waiter = _Waiter(asyncio.get_running_loop().create_future(), allows)

@@ -26,6 +26,7 @@ from task_pipeline.server.jobs import find_job
 from task_pipeline.server.logtext import LogText, newest
 from task_pipeline.server.problem import ProblemError, problem
 from task_pipeline.server.routes import API, Access, Route
+from task_pipeline.server.shares import Shares
 from task_pipeline.server.upstream import Object, persistently
 
 log = logging.getLogger(__name__)
@@ -33,11 +34,13 @@ log = logging.getLogger(__name__)
 MAX_BYTES = 2**20  # of an answer without `follow`
 MAX_FOLLOWED = 64 * 2**20
 FOLLOW_SECONDS = 900.0
+MAX_OPEN, MAX_OF_CALLER = 200, 20  # of one process
 DEFAULT_TAIL, MAX_TAIL = 1000, 100_000
 PODS_LOOKED_AT = 50
 START_PAUSE = 1.0  # seconds between two looks at a job that is followed and has not started
 CUT = "Task-Pipeline-Log-Cut"
 _HEADERS = {"Content-Type": "text/plain; charset=utf-8"}
+_shares = Shares("logs", MAX_OPEN, MAX_OF_CALLER)
 
 
 class LogsQuery(BaseModel):
@@ -65,8 +68,12 @@ class LogsQuery(BaseModel):
 
 async def get_logs(call: Call) -> Reply:
     """The log of one container of one attempt."""
-    query: LogsQuery = call.query
     job = await find_job(call, Verb.GET)
+    with _shares.take(call.caller):
+        return await _answer(call, job, call.query)
+
+
+async def _answer(call: Call, job: Object, query: LogsQuery) -> Reply:
     cluster = call.services.cluster
     if not query.follow:
         pod = await _pod_of(cluster, job, query)

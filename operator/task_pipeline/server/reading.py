@@ -16,9 +16,8 @@ from pydantic import BaseModel, ValidationError
 
 from task_pipeline.api.faults import cut, message_for, suggestion
 from task_pipeline.server.problem import ProblemError, problem
-from task_pipeline.server.routes import FORM, Route
+from task_pipeline.server.routes import FORM, MAX_BODY, Route
 
-MAX_BODY = 3 * 2**20
 MAX_DEPTH = 64
 MAX_FAULTS = 500
 _CHARSETS = ("", "utf-8", "utf8")
@@ -31,7 +30,7 @@ _AS_LISTS = bytes.maketrans(b"{}", b"[]")
 def check_declared(request: web.Request) -> None:
     """Refuse by its headers alone a body that is too large or compressed; raises ProblemError 413 or 415."""
     if (request.content_length or 0) > MAX_BODY:
-        raise _too_large()
+        raise _too_large(MAX_BODY)
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise problem(415, "UnsupportedEncoding", "send the body as it is, without Content-Encoding")
 
@@ -39,7 +38,7 @@ def check_declared(request: web.Request) -> None:
 async def read_body(request: web.Request, route: Route) -> Any:
     """The body as the route's model; no body counts as an empty object. Raises ProblemError 400, 413, 415, 422."""
     assert route.body is not None
-    raw = await _read(request)
+    raw = await _read(request, route.largest)
     if raw:
         _check_media(request, route.media)
     if request.content_type == FORM and FORM in route.media:
@@ -127,12 +126,14 @@ def _sum(what: str, faults: list[tuple[str, str]]) -> str:
     return f"{what} has {len(faults)} faults{left_out}; the first one is {faults[0][0]}: {faults[0][1]}"
 
 
-async def _read(request: web.Request) -> bytes:
+async def _read(request: web.Request, most: int) -> bytes:
+    if (request.content_length or 0) > most:
+        raise _too_large(most)
     parts, size = [], 0
     async for chunk in request.content.iter_any():
         size += len(chunk)
-        if size > MAX_BODY:
-            raise _too_large()
+        if size > most:
+            raise _too_large(most)
         parts.append(chunk)
     return b"".join(parts)
 
@@ -153,5 +154,5 @@ def _form(raw: bytes) -> Mapping[str, str]:
     return dict(pairs)
 
 
-def _too_large() -> ProblemError:
-    return problem(413, "TooLarge", f"the body is larger than {MAX_BODY} bytes")
+def _too_large(most: int) -> ProblemError:
+    return problem(413, "TooLarge", f"the body is larger than {most} bytes")

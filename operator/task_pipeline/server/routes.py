@@ -20,6 +20,7 @@ JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 FORM = "application/x-www-form-urlencoded"
 API = "/api/v1"
+MAX_BODY = 3 * 2**20
 
 Handler = Callable[[Call], Awaitable[Reply]]
 
@@ -63,8 +64,8 @@ class Route:
     may be. `body` and `query` are validated before the handler runs; `media` are the content types of the body.
     `answers` are the models of the bodies by status, None for no body; `problems` the statuses of problems besides
     those that any route may have. `timeout` is in seconds. `stream` marks a route that is meant to be held open, which
-    the cap on concurrent requests does not count. `headers` documents what a route reads beyond the usual, name to
-    meaning.
+    the cap on concurrent requests does not count. `largest` is how many bytes a body may have. `headers` documents what
+    a route reads beyond the usual, name to meaning.
     """
 
     method: str
@@ -79,6 +80,7 @@ class Route:
     media: tuple[str, ...] = (JSON,)
     timeout: float = 30.0
     stream: bool = False
+    largest: int = MAX_BODY
     headers: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
 

@@ -26,12 +26,13 @@ from task_pipeline.server.objects import shown
 from task_pipeline.server.pipelines import summary
 from task_pipeline.server.problem import problem
 from task_pipeline.server.routes import API, Access, Route
+from task_pipeline.server.shares import Shares
 from task_pipeline.server.upstream import Object, persistently
 from task_pipeline.server.visibility import namespaces
 
 log = logging.getLogger(__name__)
 
-MAX_STREAMS = 100  # of one process; each may be several watches of the API server
+MAX_STREAMS, MAX_OF_CALLER = 100, 20  # of one process; each may be several watches of the API server
 MAX_NAMESPACES = 20  # of one stream
 STREAM_SECONDS = 900.0  # no longer than a token is good
 HEARTBEAT = 15.0
@@ -82,7 +83,7 @@ class Streams:
     """The streams of one process."""
 
     def __init__(self) -> None:
-        self._open = 0
+        self._shares = Shares("streams", MAX_STREAMS, MAX_OF_CALLER)
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -112,13 +113,8 @@ class Streams:
         if place and not (place.isdecimal() and len(place) < 20):
             raise problem(400, "InvalidPlace", "Last-Event-ID must be the id of an event of this stream")
         sources = await _sources(call)
-        if self._open >= MAX_STREAMS:
-            raise problem(503, "Overloaded", "as many streams are open as may be: ask again", retry_after=5)
-        self._open += 1
-        try:
+        with self._shares.take(call.caller):
             return Reply(200, await _serve(call, sources, place))
-        finally:
-            self._open -= 1
 
 
 async def _sources(call: Call) -> Sequence[_Source]:

@@ -84,7 +84,7 @@ async def client_named(services: Services, client_id: str) -> ClientRecord | Non
 def judge(
     services: Services, namespace: str, spec: Any, client: ClientRecord | None
 ) -> tuple[PipelineSpec | None, Faults]:
-    """The decoded spec, None if it cannot be decoded, and every fault as (path, message), up to MOST_TOLD of each sort."""
+    """The decoded spec, None if it cannot be decoded, and its faults as (path, message)."""
     decoded, found = None, list[FieldError]()
     try:
         decoded = decode_pipeline_spec(spec)

@@ -19,6 +19,7 @@ from task_pipeline.server.problem import ProblemError
 from task_pipeline.server.routes import FORM, Access, Route
 
 PATH = "/oauth2/token"
+MAX_FORM = 65_536  # bytes; whoever sends it is nobody yet
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
@@ -66,6 +67,7 @@ class TokenEndpoint:
             summary="Get a token for a client id and its secret",
             body=TokenForm,
             media=(FORM,),
+            largest=MAX_FORM,
             answers={200: TokenAnswer, 400: TokenRefusal, 401: TokenRefusal},
             problems=frozenset({429, 503}),
             headers={"Authorization": "Basic, with client id and secret form-encoded (RFC 6749 2.3.1)"},
