@@ -199,7 +199,7 @@ def test_b080_what_pod_security_forbids_does_not_run(team: Kubectl, operator: Op
 def test_a_kind_that_the_policy_does_not_know_is_refused(author: Callable[..., User]) -> None:
     told = refusal(author("maker", *ALL).tries(pipeline(shell("a"), shell("b", kind="Spark"))))
     assert told.startswith("The job kind Spark is not one that the policy knows.")
-    assert "known: K8S/Deployment, K8S/Job, Shell" in told
+    assert "known: HTTP, K8S/Deployment, K8S/Job, Shell, Worker" in told
 
 
 def test_everything_else_in_a_pipeline_is_as_without_a_policy(author: Callable[..., User]) -> None:

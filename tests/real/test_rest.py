@@ -126,7 +126,7 @@ def test_what_the_api_server_says_is_understood(server: ServerProcess, kubectl: 
     assert [item["metadata"]["name"] for item in page.body["items"] + rest.body["items"]] == ["a", "b", "c"]
     assert "continue" not in rest.body["metadata"]
     forged = server.request("GET", f"{collection}?continue=WyJwaXBlbGluZXMiLCJ4IiwibmljaHRzIl0", user=user)
-    assert (forged.status, forged.body["items"]) == (200, [])
+    assert (forged.status, forged.body.get("items")) == (200, []), forged.body
     own = f'["pipelines","{kubectl.namespace}","nothing"]'
     broken = server.request("GET", f"{collection}?continue={urlsafe_b64encode(own.encode()).decode()}", user=user)
     assert (broken.status, broken.body["errors"][0]["path"]) == (400, "query.continue")

@@ -157,3 +157,18 @@ async def test_a_rollback_that_is_refused_for_good_does_not_hold_the_end_back(er
         assert status["reason"] == "ProgressDeadlineExceeded"
         assert status["message"].endswith(f"; the rollback was refused: {error.message}")
         assert image_of(shop(world)) == BAD
+
+
+async def test_a_rollback_that_meets_another_write_is_tried_again() -> None:
+    """The Deployment controller writes at the same time as we do; that is no refusal."""
+    async with running() as world:
+        await made_by_hand(world, OLD)
+        stuck_is(world, BAD)
+        late = world.cluster.fault(on("patch", DEPLOYMENTS), delay=1.0)
+        world.submit("p", rollout(image=BAD, progressDeadlineSeconds=30, onFailure="Rollback", force=True))
+        await world.cluster.admin.wait_for(lambda: late.hits, 100)
+        world.cluster.admin.patch(DEPLOYMENTS, "shop", {"metadata": {"labels": {"other": "write"}}})
+        assert await world.until_final("p", seconds=100) == {"p": "ERROR"}
+        assert "rolled back to the revision before" in world.job("p", "web")["message"]
+        assert image_of(shop(world)) == OLD
+        assert next(one.outcome for one in world.cluster.journal.of("patch", DEPLOYMENTS)) == "Conflict"

@@ -47,7 +47,7 @@ async def _restore(cluster: Cluster, current: Object, template: Object, mark: st
         meta["namespace"],
         meta["name"],
         [
-            {"op": "test", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},  # stale: 409
             {"op": "add", "path": "/metadata/annotations", "value": annotations},
             {"op": "replace", "path": "/spec/template", "value": template},
         ],
@@ -91,7 +91,7 @@ async def _hand_over(cluster: Cluster, current: Object) -> None:
         meta["namespace"],
         meta["name"],
         [
-            {"op": "test", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},  # stale: 409
             {"op": "replace", "path": "/metadata/managedFields", "value": after},
         ],
     )
