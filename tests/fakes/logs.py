@@ -1,6 +1,7 @@
 """Logs of pods: bytes that a test writes, read back as the API server gives them.
 
-Rule: a pod without a node has an empty log, a container that has not started has none yet (400); `follow` goes on until the pod has ended.
+Rule: a pod without a node has an empty log, a container that has not started has none yet (400); `follow` goes on until
+the pod has ended.
 """
 
 import asyncio
