@@ -20,6 +20,7 @@ class Account:
     audiences: tuple[str, ...]
     uid: str = "0000-uid"
     groups: tuple[str, ...] = ("system:serviceaccounts", "system:authenticated")
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass
@@ -43,7 +44,8 @@ class Reviews:
         common = sorted(asked & set(account.audiences)) if account else []
         if account is None or not common:
             return {"user": {}, "error": "[invalid bearer token]"}
-        user = {"username": account.username, "uid": account.uid, "groups": list(account.groups)}
+        user: Object = {"username": account.username, "uid": account.uid, "groups": list(account.groups)}
+        user["extra"] = {name: list(values) for name, values in account.extra}
         return {"authenticated": True, "user": user, "audiences": common}
 
     def _allowed(self, spec: Object) -> Object:

@@ -19,7 +19,7 @@ from task_pipeline.api.resources import PIPELINE_CLIENTS, PIPELINES
 from task_pipeline.server import logs
 from task_pipeline.server.app import build
 from task_pipeline.server.auth.authorizer import RequestAuthorizer
-from task_pipeline.server.auth.callers import EVERY_NAMESPACE, Caller, CallerKind, Verb
+from task_pipeline.server.auth.callers import EVERY_NAMESPACE, Caller, CallerKind, Right, Verb
 from task_pipeline.server.document import with_document
 from task_pipeline.server.health import Readiness
 from task_pipeline.server.order import Orders
@@ -76,6 +76,10 @@ class Accounts:
     async def may(self, caller: Caller, verb: Verb, namespace: str) -> bool:
         granted = GRANTS.get(caller.name, frozenset())
         return EVERY_NAMESPACE in granted or namespace in granted
+
+    async def has(self, caller: Caller, right: Right, namespace: str) -> bool:
+        """Whoever may do anything there may also make pods."""
+        return await self.may(caller, Verb.CREATE, namespace)
 
 
 @dataclass

@@ -12,10 +12,15 @@ from typing import Any
 import aiohttp
 import pytest
 
+from task_pipeline.api.resources import ACCESS_REVIEWS
+from task_pipeline.entrypoints.requester import needs
+from task_pipeline.kinds.registry import KINDS
 from task_pipeline.server import board, logs, streams
+from task_pipeline.server.rights import needed
 from task_pipeline.server.shares import Shares
+from tests.fakes.reviews import Account
 from tests.server.site import CALLERS, Site
-from tests.server.whole import QUEUE, Whole, whole
+from tests.server.whole import JOB, QUEUE, Whole, whole
 
 MUCH = 150_000
 
@@ -74,10 +79,11 @@ async def test_one_client_cannot_take_the_streams_of_all(system: Whole) -> None:
             assert let_in.status == 200
 
 
-async def test_logs_that_are_followed_have_shares_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    await site.create("p")
-    monkeypatch.setattr(logs, "_shares", Shares("logs", 0, 20))
-    assert (await site.call("GET", "/namespaces/team-a/pipelines/p/jobs/a/logs?follow=true")).reason == "NotStarted"
+async def test_logs_that_are_followed_have_shares_too(system: Whole, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_shares", Shares("logs", 20, 0))
+    system.job(system.pipeline("p"))
+    path = f"/api/v1/namespaces/team-a/pipelines/p/jobs/{JOB}/logs?follow=true"
+    assert (await system.one.ask("GET", path, system.callers["acme"])).reason == "TooManyOpen"
 
 
 def test_a_place_is_given_back_when_its_block_ends() -> None:
@@ -127,3 +133,62 @@ async def test_who_hangs_up_is_in_the_audit_log(system: Whole, caplog: pytest.Lo
         assert asyncio.get_running_loop().time() < deadline, "nobody knows that acme has looked"
         system.pipeline(f"news-{(number := number + 1)}")
         await asyncio.sleep(0.05)
+
+
+DEV = "system:serviceaccount:team-a:dev"
+NATIVE = {"template": {"spec": {"serviceAccount": "owner", "containers": [{"name": "c", "image": "busybox"}]}}}
+
+
+def _of(kind: str, **params: Any) -> dict[str, Any]:
+    return {"name": "a", "stage": "s", "kind": kind, "version": "1.0.0", "params": params}
+
+
+DEPUTY = {
+    "pods": (_job(image="b", script="x"), "create pods"),
+    "a service account": (_job(image="b", script="x", serviceAccountName="owner"), "impersonate serviceaccounts/owner"),
+    "jobs": (_of("K8S/Job", spec=NATIVE), "create jobs.batch"),
+    "a service account in a native spec": (_of("K8S/Job", spec=NATIVE), "impersonate serviceaccounts/owner"),
+}
+
+
+@pytest.mark.parametrize("case", DEPUTY)
+async def test_b080_a_user_gets_nothing_made_that_he_may_not_make(system: Whole, case: str) -> None:
+    job, lacking = DEPUTY[case]
+    reviews = system.cluster.reviews
+    reviews.tokens["dev.kubernetes.token"] = Account(DEV, ("task-pipeline",))
+    reviews.rules.add((DEV, "*", "pipelines", "team-a"))
+    for right in ("create pods", "create jobs", "impersonate serviceaccounts"):
+        if not lacking.startswith(right):
+            reviews.rules.add((DEV, *right.split(), "team-a"))
+    body = {"spec": {"stages": ["s"], "jobs": [job]}}
+    path, token = "/api/v1/namespaces/team-a/pipelines", "Bearer dev.kubernetes.token"
+    answer = await system.one.ask("POST", path, token, body)
+    assert (answer.status, answer.reason) == (403, "Forbidden")
+    assert f"{DEV} may not {lacking} in namespace team-a" in answer.body["detail"]
+    assert (await system.one.ask("POST", path, system.callers["acme"], body)).status == 201
+
+
+async def test_a_user_who_may_make_it_gets_it_made(system: Whole) -> None:
+    reviews = system.cluster.reviews
+    reviews.tokens["dev.kubernetes.token"] = Account(DEV, ("task-pipeline",), extra=(("scopes", ("narrow",)),))
+    reviews.rules.add((DEV, "*", "*", "team-a"))
+    jobs = [
+        {**_job(image="b", script="x", serviceAccountName=f"account-{number}"), "name": f"a{number}"}
+        for number in range(6)
+    ]
+    body = {"spec": {"stages": ["s"], "jobs": jobs}}
+    path, token = "/api/v1/namespaces/team-a/pipelines", "Bearer dev.kubernetes.token"
+    assert (await system.one.ask("POST", path, token, body)).status == 201
+    asked = [request.body["spec"] for request in system.cluster.journal.of("post", ACCESS_REVIEWS)]
+    attributes = [one["resourceAttributes"] for one in asked if one["user"] == DEV]
+    assert [(one["verb"], one["resource"], one.get("name")) for one in attributes] == [
+        ("create", "pipelines", None),
+        ("create", "pods", None),
+        ("impersonate", "serviceaccounts", None),  # of more than four all are asked about
+    ]
+    assert all(one["extra"] == {"scopes": ["narrow"]} for one in asked if one["user"] == DEV)
+
+
+def test_the_server_asks_for_what_the_policy_asks_for() -> None:
+    policy = {(need.verb, need.resource.group, need.resource.plural) for need in needs(KINDS.values())}
+    assert {tuple(right)[:3] for right in needed(KINDS.values())} == policy

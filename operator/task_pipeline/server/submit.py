@@ -18,7 +18,7 @@ from task_pipeline.api.resources import PIPELINES
 from task_pipeline.api.states import State
 from task_pipeline.core.naming import clean, digest
 from task_pipeline.kube.errors import AlreadyExists, NotFound
-from task_pipeline.server import room
+from task_pipeline.server import rights, room
 from task_pipeline.server.auth.callers import Verb
 from task_pipeline.server.call import Call, Reply
 from task_pipeline.server.conditions import KEY_HEADER, key_of
@@ -62,6 +62,7 @@ async def submit(call: Call) -> Reply:
     if faults:
         raise invalid(faults, "InvalidSpec")
     assert decoded is not None
+    await rights.check(call.services, call.caller, namespace, decoded)
     thing = _manifest(body.metadata, namespace, spec, submission)
     if submission.keyed and (present := await _present(call, thing)) is not None:
         return reply(_same(present, thing), 200, {"Location": _location(present), **headers})

@@ -19,7 +19,7 @@ from task_pipeline.api.resources import ACCESS_REVIEWS, PIPELINES, TOKEN_REVIEWS
 from task_pipeline.kube.cluster import Cluster
 from task_pipeline.kube.errors import KubeError, is_transient
 from task_pipeline.server.auth.asking import Flights, ask
-from task_pipeline.server.auth.callers import EVERY_NAMESPACE, Caller, Verb
+from task_pipeline.server.auth.callers import EVERY_NAMESPACE, Caller, Right, Verb
 from task_pipeline.server.auth.memory import Memory
 
 AUDIENCE = "task-pipeline"
@@ -67,6 +67,7 @@ class Account:
     username: str
     uid: str
     groups: tuple[str, ...]
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +81,9 @@ class Accounts:
     def __init__(self, cluster: Cluster, *, clock: Callable[[], float]) -> None:
         self._cluster = cluster
         self._tokens: Memory[bytes, _Answer] = Memory(KEEP_SECONDS, MOST_ENTRIES, clock)
-        self._rights: Memory[tuple[str, ...], bool] = Memory(KEEP_SECONDS, MOST_ENTRIES, clock)
+        self._rights: Memory[tuple[Caller, str, Right], bool] = Memory(KEEP_SECONDS, MOST_ENTRIES, clock)
         self._token_flights: Flights[bytes, Account | None] = Flights()
-        self._right_flights: Flights[tuple[str, ...], bool] = Flights()
+        self._right_flights: Flights[tuple[Caller, str, Right], bool] = Flights()
         self._gate = asyncio.Semaphore(_AT_ONCE)
 
     def is_known(self, token: str) -> bool:
@@ -106,11 +107,15 @@ class Accounts:
         word = _VERBS.get(verb)
         if word is None:
             return False
-        key = (caller.name, caller.uid or "", word, namespace, *caller.groups)
+        return await self.has(caller, Right(word, GROUP, PIPELINES.plural), namespace)
+
+    async def has(self, caller: Caller, right: Right, namespace: str) -> bool:
+        """Whether the user has that right in the namespace ("*": in all). Raises KubeError."""
+        key = (caller, namespace, right)
         known = self._rights.get(key)
         if known is not None:
             return known
-        found = await self._right_flights.join(key, lambda: self._access(caller, word, namespace))
+        found = await self._right_flights.join(key, lambda: self._access(caller, right, namespace))
         self._rights.put(key, found)
         return found
 
@@ -120,15 +125,23 @@ class Accounts:
         status = msgspec.json.decode(raw, type=_TokenReview).status
         if not status.authenticated or AUDIENCE not in status.audiences or not status.user.username:
             return None
-        return Account(status.user.username, status.user.uid, tuple(sorted(status.user.groups)))
+        user = status.user
+        extra = tuple((name, tuple(values)) for name, values in sorted(user.extra.items()))
+        return Account(user.username, user.uid, tuple(sorted(user.groups)), extra)
 
-    async def _access(self, caller: Caller, word: str, namespace: str) -> bool:
-        wanted = {"group": GROUP, "version": PIPELINES.version, "resource": PIPELINES.plural, "verb": word}
+    async def _access(self, caller: Caller, right: Right, namespace: str) -> bool:
+        wanted = {"group": right.group, "resource": right.resource, "verb": right.verb}
+        if right.group == GROUP:
+            wanted["version"] = PIPELINES.version
+        if right.name:
+            wanted["name"] = right.name
         if namespace != EVERY_NAMESPACE:
             wanted["namespace"] = namespace
         spec: dict[str, Any] = {"user": caller.name, "groups": list(caller.groups), "resourceAttributes": wanted}
         if caller.uid:
             spec["uid"] = caller.uid
+        if caller.extra:  # authorizers may read it: scopes narrow what a token is good for
+            spec["extra"] = {name: list(values) for name, values in caller.extra}
         raw = await self._post(ACCESS_REVIEWS, spec)
         return msgspec.json.decode(raw, type=_AccessReview).status.allowed
 

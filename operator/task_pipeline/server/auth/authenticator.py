@@ -96,7 +96,7 @@ class RequestAuthenticator:
 
     def _caller(self, account: Account) -> Caller:
         kind = CallerKind.RUNNER if account.username == self._runner else CallerKind.ACCOUNT
-        return Caller(kind, account.username, uid=account.uid, groups=account.groups)
+        return Caller(kind, account.username, uid=account.uid, groups=account.groups, extra=account.extra)
 
 
 def unavailable(error: KubeError) -> ProblemError:

@@ -7,7 +7,7 @@ that depends on an object is 404, in the same words as for an object that does n
 from task_pipeline.kube.errors import KubeError
 from task_pipeline.server.auth.accounts import Accounts
 from task_pipeline.server.auth.authenticator import unavailable
-from task_pipeline.server.auth.callers import EVERY_NAMESPACE, Caller, CallerKind, Verb
+from task_pipeline.server.auth.callers import EVERY_NAMESPACE, Caller, CallerKind, Right, Verb
 from task_pipeline.server.auth.gate import unauthorized
 from task_pipeline.server.problem import ProblemError, problem
 
@@ -37,6 +37,16 @@ class RequestAuthorizer:
                 raise problem(
                     403, "Forbidden", f"a credential of kind {caller.kind} gives no right to {verb} Pipelines"
                 )
+
+    async def require(self, caller: Caller, namespace: str, right: Right) -> None:
+        """Return when `caller` has `right` in the namespace. Raises ProblemError 403 or 503."""
+        try:
+            allowed = caller.kind is CallerKind.ACCOUNT and await self._accounts.has(caller, right, namespace)
+        except KubeError as error:
+            raise unavailable(error) from None
+        if not allowed:
+            text = f"{caller.name} may not {right} in namespace {namespace}, and the jobs need it: get a Role with it"
+            raise problem(403, "Forbidden", text)
 
     async def _account_may(self, caller: Caller, verb: Verb, namespace: str) -> None:
         if verb is Verb.CLAIM:

@@ -6,7 +6,7 @@ caller of public routes, and may do nothing else.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from aiohttp import web
 
@@ -34,6 +34,19 @@ class Verb(StrEnum):
     CLAIM = "claim"
 
 
+class Right(NamedTuple):
+    """A right in the cluster: a verb on a resource, or on the one object `name` of it."""
+
+    verb: str
+    group: str
+    resource: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        of = f"{self.resource}.{self.group}" if self.group else self.resource
+        return f"{self.verb} {of}{'/' if self.name else ''}{self.name}"
+
+
 @dataclass(frozen=True, slots=True)
 class AttemptClaim:
     """The attempt that an attempt token stands for: `job` is the PipelineJob's object name, `uid` its UID."""
@@ -50,7 +63,7 @@ class Caller:
 
     `name` is for the audit log (a clientId, a Kubernetes user name). `namespaces` are those of its PipelineClient or
     of its attempt; "*" is all of them. `client` is the clientId it is bound to, None when it is bound to none.
-    `uid` and `groups` are those of a Kubernetes user.
+    `uid`, `groups` and `extra` are those of a Kubernetes user.
     """
 
     kind: CallerKind
@@ -60,6 +73,7 @@ class Caller:
     attempt: AttemptClaim | None = None
     uid: str | None = None
     groups: tuple[str, ...] = ()
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def reaches(self, namespace: str) -> bool:
         """Whether `namespace` is among the caller's own. An ACCOUNT has none: the cluster answers for it."""
@@ -85,3 +99,6 @@ class Authorizer(Protocol):
         """Return when `caller` may do `verb` to Pipelines of `namespace`, which belong to client `client_of_object`
         (None: not about one object). Raises ProblemError: 404 for what is not the caller's own, just as for what does
         not exist; 403 where that reveals nothing; 503 when the control plane cannot be asked."""
+
+    async def require(self, caller: Caller, namespace: str, right: Right) -> None:
+        """Return when `caller`, an ACCOUNT, has `right` in `namespace`. Raises ProblemError 403, or 503 as above."""
