@@ -70,9 +70,9 @@ async def _main(settings: Settings) -> None:
     log.info("stopped")
 
 
-async def serve(cluster: Cluster, settings: Settings, stop: asyncio.Event) -> None:
+async def serve(cluster: Cluster, settings: Settings, stop: asyncio.Event, limits: Limits | None = None) -> None:
     """Serve until `stop` is set. Raises WrongSettings, and OSError when the address cannot be used."""
-    app = application(cluster, settings, stop)
+    app = application(cluster, settings, stop, limits)
     runner = Runner(app, STOP_SECONDS)
     await runner.setup()
     try:
@@ -96,16 +96,17 @@ def application(
         auth = set_up(cluster, config)
     except ValueError as error:
         raise WrongSettings([f"server_proxies, http_runner_account: {error}"]) from error
+    overview = Overview(cluster, settings)
     services = Services(
         cluster=cluster,
         settings=settings,
         authenticator=auth.authenticator,
         authorizer=auth.authorizer,
         address=auth.gate.address,
+        queued=overview.queued,
         stopping=stopping,
     )
     desk = Desk(cluster, auth.tokens, settings.namespaces)
-    overview = Overview(cluster, settings)
     more = (*Orders(overview).routes, *Streams().routes, *logs_routes.routes)
     app = build(with_document((*table.routes(Readiness()), *auth.routes, *desk.routes, *more)), services)
     desk.serve(app)

@@ -47,7 +47,7 @@ class Overview:
 
     def snapshot(self) -> Snapshot:
         """All records as they are known now. Raises ProblemError 503 before they have been read."""
-        if not all(informer.synced.is_set() for informer in self._informers):
+        if not self._is_synced():
             raise problem(503, "NotReady", "the server has not read the cluster yet: ask again", retry_after=1)
         return Snapshot(
             list(self.store.pipelines.values()),
@@ -56,6 +56,15 @@ class Overview:
             self._settings.max_running_jobs,
             self._settings.queue_size,
         )
+
+    def queued(self) -> int | None:
+        """How many jobs of all clients are enqueued, as the operator counts them; None before they have been read."""
+        if not self._is_synced():
+            return None
+        return sum(client.status.queued for client in self.store.clients.values())
+
+    def _is_synced(self) -> bool:
+        return all(informer.synced.is_set() for informer in self._informers)
 
     async def _alive(self, app: web.Application) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(informer.run(), name="overview") for informer in self._informers]

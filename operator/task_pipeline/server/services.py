@@ -21,6 +21,10 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _unknown() -> int | None:
+    return None
+
+
 def _peer(request: web.Request) -> str:
     return request.remote or ""
 
@@ -30,6 +34,7 @@ class Services:
     """Handed to every handler in its Call. `now` gives the time of day in UTC.
 
     The authorizer is asked with the namespace "*" whether a caller may list the Pipelines of all namespaces.
+    `queued` gives how many jobs of all clients are enqueued, None while that is not known without asking.
     `address` tells whose request it is, for the audit log. `stopping` is set once the process has been told to stop:
     what is held open (long polls, streams) then ends by itself.
     """
@@ -41,4 +46,5 @@ class Services:
     now: Callable[[], datetime] = _now
     kinds: Mapping[str, JobKind] = field(default_factory=lambda: KINDS)
     address: Callable[[web.Request], str] = _peer
+    queued: Callable[[], int | None] = _unknown
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
