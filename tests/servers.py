@@ -27,18 +27,32 @@ class Reply(NamedTuple):
 class ServerProcess:
     """One server against a kubeconfig, on a free port of the loopback, logging to a file."""
 
-    def __init__(self, kubeconfig: Path, log: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        kubeconfig: Path,
+        log: Path,
+        settings: Mapping[str, str] | None = None,
+        *,
+        module: str = "task_pipeline.entrypoints.server",
+    ) -> None:
         self.log = log
+        self._module = module
         self.port = 0
         self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "TASK_PIPELINE_SERVER_PORT": "0"}
         self._environment |= dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """The process id; the server must have been started."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self, *, seconds: float = 60.0) -> None:
         """Start it and wait until it listens and is ready."""
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "task_pipeline.entrypoints.server"],
+                [sys.executable, "-m", self._module],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -2,7 +2,7 @@
 
 Absolute times depend on the machine and on what else it does; the ratios to bare pods, measured in turn, do not.
 `python -m tests.bench queue` and `... w4` measure the queue: its decisions alone, and with the whole operator. `past`
-measures a start where much is over.
+measures a start where much is over, `rest` the REST server.
 """
 
 import json
@@ -17,6 +17,7 @@ import uvloop
 
 from tests.bench import backlog, decisions
 from tests.bench import past as finished
+from tests.bench import rest as through_rest
 from tests.bench.site import Site, connected, site
 from tests.bench.workloads import Latency, Stand, Throughput
 
@@ -64,6 +65,16 @@ def past(pipelines: int, jobs: int, path: Path | None) -> None:
     """Prints how long the start takes and what it writes; to write the past takes most of the time."""
     with site(audit=True) as place:
         _keep(uvloop.run(finished.measure(place, pipelines, jobs)), path)
+
+
+@main.command(help="The REST server's submits and claims beside raw writes of the same objects.")
+@click.option("--rounds", default=5, show_default=True, help="Rounds of each, with raw writes before it.")
+@click.option("--count", default=300, show_default=True, help="Requests in each round.")
+@AS_JSON
+def rest(rounds: int, count: int, path: Path | None) -> None:
+    """Prints rates, their ratios, CPU per request, and latencies at half of the server's rate."""
+    with site() as place:
+        _keep(uvloop.run(through_rest.measure(place, rounds, count)), path)
 
 
 def _keep(results: dict[str, Any], path: Path | None) -> None:
