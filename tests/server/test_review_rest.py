@@ -192,3 +192,19 @@ async def test_a_user_who_may_make_it_gets_it_made(system: Whole) -> None:
 def test_the_server_asks_for_what_the_policy_asks_for() -> None:
     policy = {(need.verb, need.resource.group, need.resource.plural) for need in needs(KINDS.values())}
     assert {tuple(right)[:3] for right in needed(KINDS.values())} == policy
+
+
+async def test_what_a_worker_says_commands_no_terminal(system: Whole) -> None:
+    job = system.job(system.pipeline("p"))
+    system.launch(job)
+    await system.offered()
+    path = f"/api/v1/workers/{QUEUE}:claim"
+    claimed = (await system.one.ask("POST", path, system.callers["acme"], {"worker": "w", "waitSeconds": 5})).body
+    token = f"Bearer {claimed['token']}"
+    said, shown = "line 1\n\x1b]0;owned\x07\tline 2\x00\u202e", "line 1\n\ufffd]0;owned\ufffd\tline 2\ufffd\ufffd"
+    told = await system.one.ask("POST", f"{claimed['path']}/progress", token, {"message": said})
+    assert told.body["progress"]["message"] == shown
+    for _ in range(2):
+        body = {"outcome": "Failed", "message": said}
+        ended = await system.one.ask("PUT", f"{claimed['path']}/result", token, body)
+        assert (ended.status, ended.body["message"]) == (200, shown)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from task_pipeline.api.common import Int32, Model
 from task_pipeline.api.pipelinejob import MAX_RESULT
@@ -39,6 +39,14 @@ _PROBLEMS = frozenset({409, 410})
 _INT64 = range(-(2**63), 2**63)
 
 
+def _printable(text: str) -> str:
+    """`text` without what a terminal would obey: it is shown to people who did not write it."""
+    return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+Printable = AfterValidator(_printable)
+
+
 class Nothing(Model):
     """An empty object; the body may be left out."""
 
@@ -47,7 +55,7 @@ class ProgressReport(Model):
     """How far the work is; what is absent stays as it is."""
 
     percent: Annotated[int, Field(ge=0, le=100)] | None = Field(default=None, description="How much is done.")
-    message: Annotated[str, Field(max_length=4096)] | None = Field(
+    message: Annotated[str, Field(max_length=4096), Printable] | None = Field(
         default=None, description="What it is doing; what is longer than 256 bytes loses its middle."
     )
 
@@ -59,7 +67,7 @@ class ResultReport(Model):
     reason: Literal["Failed", "ConfigError", "RequestFailed"] | None = Field(
         default=None, description="Why it failed, as one word; absent = Failed."
     )
-    message: Annotated[str, Field(max_length=32_768)] | None = Field(
+    message: Annotated[str, Field(max_length=32_768), Printable] | None = Field(
         default=None, description="Why; what is longer than 512 bytes loses its middle."
     )
     exit_code: Int32 | None = Field(default=None, description="The exit code, if the work has one.")
