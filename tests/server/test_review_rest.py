@@ -208,3 +208,23 @@ async def test_what_a_worker_says_commands_no_terminal(system: Whole) -> None:
         body = {"outcome": "Failed", "message": said}
         ended = await system.one.ask("PUT", f"{claimed['path']}/result", token, body)
         assert (ended.status, ended.body["message"]) == (200, shown)
+
+
+async def test_a_lost_claim_is_not_given_again_once_the_job_is_cancelled(system: Whole) -> None:
+    job = system.job(system.pipeline("p"))
+    system.launch(job)
+    await system.offered()
+    path, body = f"/api/v1/workers/{QUEUE}:claim", {"worker": "w", "waitSeconds": 0}
+    acme, key = system.callers["acme"], {"Idempotency_Key": "lost"}
+    assert (await system.one.ask("POST", path, acme, body, **key)).status == 200
+    assert (await system.one.ask("POST", path, acme, body, **key)).status == 200
+    system.write(job, state="READY", reason="Stopping")
+    assert await _becomes_204(system, path, acme, body, key)
+
+
+async def _becomes_204(system: Whole, path: str, caller: str, body: dict[str, Any], key: dict[str, str]) -> bool:
+    for _ in range(500):
+        if (await system.one.ask("POST", path, caller, body, **key)).status == 204:
+            return True
+        await asyncio.sleep(0.01)
+    return False

@@ -137,10 +137,14 @@ def judge(job: JobRecord, now: datetime) -> Observation:
 
 
 def claim(job: JobRecord, worker: str, request: str | None, lease: Lease, now: datetime) -> Step | Denied:
-    """Give the attempt to `worker`. `request` names the worker's request: repeated, it has the same answer."""
+    """Give the attempt to `worker`. `request` names the worker's request: repeated, it has the same answer.
+
+    Unless the attempt has been cancelled meanwhile: whoever asks again has not begun, and is not to begin any more.
+    """
     status = job.status
     known = claim_of(status)
-    if known is not None and request is not None and (known.worker, known.id) == (worker, request):
+    cancelled = is_stopping(status) or job.spec.cancel == "Now"
+    if known is not None and request is not None and (known.worker, known.id) == (worker, request) and not cancelled:
         return _standing(job, known.attempt) or Step(status, write=False)
     if not is_claimable(job, now):
         return Denied(Denial.TAKEN, "the attempt is not to be claimed, or not any more", status.attempt or 0)

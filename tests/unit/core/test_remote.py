@@ -110,6 +110,14 @@ class TestClaim:
         for moment in (NOW, later(3600)):
             assert denial(claim(job(CLAIMED), "w2", "r2", LEASE, moment)) == (Denial.TAKEN, 1)
 
+    @pytest.mark.parametrize(
+        "cancelled", [job(STOPPING), replace(job(RUNNING), spec=replace(job().spec, cancel="Now"))]
+    )
+    def test_a_lost_answer_is_not_given_again_when_the_attempt_has_been_cancelled(self, cancelled: JobRecord) -> None:
+        answer = claim(cancelled, "w1", "r1", LEASE, NOW)
+        assert isinstance(answer, Denied)
+        assert answer.reason is Denial.TAKEN
+
     def test_the_same_request_again_has_the_same_answer(self) -> None:
         assert unchanged(claim(job(RUNNING), "w1", "r1", LEASE, later(30)), RUNNING)
 
@@ -121,10 +129,9 @@ class TestClaim:
         nameless = replace(WAITING, claim=replace(CLAIM, id=None))
         assert denial(claim(job(nameless), "w1", None, LEASE, NOW)) == (Denial.TAKEN, 1)
 
-    @pytest.mark.parametrize("status", [STOPPING, *OVER])
-    def test_the_same_request_is_denied_when_the_attempt_is_over_or_not_at_all(self, status: JobStatus) -> None:
-        answer = claim(job(status), "w1", "r1", LEASE, NOW)
-        assert unchanged(answer, status) if status is STOPPING else denial(answer) == (Denial.OVER, 1)
+    @pytest.mark.parametrize("status", OVER)
+    def test_the_same_request_is_denied_when_the_attempt_is_over(self, status: JobStatus) -> None:
+        assert denial(claim(job(status), "w1", "r1", LEASE, NOW)) == (Denial.OVER, 1)
 
     @pytest.mark.parametrize(
         ("record", "seconds"),
