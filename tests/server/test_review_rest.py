@@ -12,12 +12,14 @@ from typing import Any
 import aiohttp
 import pytest
 
-from task_pipeline.api.resources import ACCESS_REVIEWS
+from task_pipeline.api.resources import ACCESS_REVIEWS, PIPELINES
 from task_pipeline.entrypoints.requester import needs
 from task_pipeline.kinds.registry import KINDS
+from task_pipeline.kube.errors import ServerError
 from task_pipeline.server import board, logs, streams
 from task_pipeline.server.rights import needed
 from task_pipeline.server.shares import Shares
+from tests.fakes import on
 from tests.fakes.reviews import Account
 from tests.server.site import CALLERS, Site
 from tests.server.whole import JOB, QUEUE, Whole, whole
@@ -228,3 +230,11 @@ async def _becomes_204(system: Whole, path: str, caller: str, body: dict[str, An
             return True
         await asyncio.sleep(0.01)
     return False
+
+
+async def test_a_place_that_the_cluster_has_not_reached_is_no_silent_stream(system: Whole) -> None:
+    refusal = ServerError(504, "Timeout", "Too large resource version: 99999, current: 12")
+    system.cluster.fault(on("watch", PIPELINES), before=refusal, times=None)
+    path = "/api/v1/watch?namespace=team-a"
+    told = await system.one.ask("GET", path, system.callers["acme"], Last_Event_ID="99999")
+    assert "event: relist" in told.text

@@ -39,6 +39,7 @@ HEARTBEAT = 15.0
 BACKLOG = 1000  # events that a slow client may be behind
 PAGE = 100
 PAUSE = 0.5  # seconds after the end of a watch
+_UNREACHED = "Too large resource version"  # as the API server says it
 _NAMES = {"ADDED": "added", "MODIFIED": "modified", "DELETED": "deleted", "BOOKMARK": "bookmark"}
 
 
@@ -215,6 +216,8 @@ class _Feed:
             async for line in lines:
                 self.events.put_nowait(self._event(index, source, orjson.loads(line)))
         except (Overloaded, ServerError, Unreachable) as error:
+            if _UNREACHED in str(error):  # a place that was made up, or of a cluster that was restored from a backup
+                raise Gone(410, "Expired", str(error)) from error
             log.debug("a watch of %s broke: %s", source.resource.plural, error)
 
     def _event(self, index: int, source: _Source, event: Object) -> _Event:
