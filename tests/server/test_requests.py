@@ -9,7 +9,7 @@ import pytest
 from task_pipeline import __version__
 from task_pipeline.api.resources import PIPELINES
 from task_pipeline.kube.errors import Unreachable
-from task_pipeline.server.reading import MAX_BODY
+from task_pipeline.server.routes import MAX_BODY
 from tests.fakes import on
 from tests.server.site import Site, job, open_site
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from task_pipeline.server.problem import ProblemError
-from task_pipeline.server.reading import MAX_BODY, MAX_DEPTH, MAX_FAULTS, invalid, parse_json, path_of
+from task_pipeline.server.reading import MAX_DEPTH, MAX_FAULTS, invalid, parse_json, path_of
+from task_pipeline.server.routes import MAX_BODY
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
