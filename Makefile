@@ -50,6 +50,10 @@ coverage: $(READY) ## Every branch of the core and of the kinds is tested
 bench: binaries ## Measure latency and throughput on a cluster of its own (minutes)
 	$(BIN)/python -m tests.bench
 
+.PHONY: fuzz
+fuzz: $(READY) ## Send 100,000 made-up requests to the REST server, in memory (half an hour)
+	$(BIN)/python -m tests.server.fuzz --requests 100000
+
 .PHONY: run
 run: $(READY) ## Install CRDs and the default client, then run the operator against KUBECONFIG
 	@$(BIN)/python -m task_pipeline.entrypoints.apply --kubeconfig $(KUBECONFIG) crds manifests/development.yaml

@@ -51,7 +51,8 @@ class Reviews:
     def _allowed(self, spec: Object) -> Object:
         asked: Any = spec["resourceAttributes"]
         who = {spec["user"], *spec.get("groups", ())}
-        wanted = (asked["verb"], asked["resource"], asked.get("namespace", ""))
+        resource = "/".join([asked["resource"], *([asked["subresource"]] if "subresource" in asked else [])])
+        wanted = (asked["verb"], resource, asked.get("namespace", ""))
         for subject, *rule in self.rules:
             if subject in who and all(given in ("*", want) for given, want in zip(rule, wanted, strict=True)):
                 return {"allowed": True, "reason": "RBAC: allowed by a role"}

@@ -12,9 +12,10 @@ from task_pipeline.cache.convert import PipelineView, pipeline_record
 from task_pipeline.core.divider import drafts
 from task_pipeline.kube.cluster import LogQuery
 from task_pipeline.server import logs
+from task_pipeline.server.auth.callers import Caller, Right
 from task_pipeline.server.logtext import LogText, newest
 from tests.fakes import fates
-from tests.server.site import Site
+from tests.server.site import Accounts, Site
 
 HASH, ATTEMPT = "taskpipeline.dev/job-hash", "taskpipeline.dev/attempt"
 
@@ -176,3 +177,21 @@ async def test_the_newest_part_begins_with_a_whole_character() -> None:
     text, cut = await newest(pieces(), 100)
     assert (text, cut) == ("\u20ac".encode() * 33, True)
     assert LogQuery("main").tail is None
+
+
+async def test_a_kubernetes_user_needs_the_right_that_kubectl_asks_for(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.cluster.logs.written[await ended(site)] = b"text"
+    assert (await site.call("GET", PATH, by="admin")).body == "text"
+    asked: list[Right] = []
+
+    async def has(self: Accounts, caller: Caller, right: Right, namespace: str) -> bool:
+        asked.append(right)
+        return False
+
+    monkeypatch.setattr(Accounts, "has", has)
+    answer = await site.call("GET", PATH, by="admin")
+    assert (answer.status, asked) == (403, [Right("get", "", "pods/log")])
+    assert "admin may not get pods/log in namespace team-a" in answer.body["detail"]
+    assert (await site.call("GET", PATH)).body == "text"

@@ -174,13 +174,16 @@ async def test_a_worker_that_cannot_reach_the_server_lets_go_when_its_claim_has_
 
 
 async def test_a_worker_that_is_cancelled_reports_what_it_left(site: Site, server: Replica) -> None:
+    begun = asyncio.Event()
+
     async def handler(job: Job) -> None:
+        begun.set()
         await asyncio.sleep(60)
 
     worker = Worker(server.url, "acme", site.secrets["acme"], "render", handler)
     run = asyncio.create_task(worker.run())
     name = site.offer()
-    await until(lambda: "claim" in site.status(name))
+    await asyncio.wait_for(begun.wait(), 30)
     run.cancel()
     with pytest.raises(asyncio.CancelledError):
         await run

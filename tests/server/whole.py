@@ -113,6 +113,7 @@ class Whole:
             self.callers[name] = f"Bearer {token}"
             if name == "admin":
                 self.cluster.reviews.rules.add((user, "*", "pipelines", "*"))
+                self.cluster.reviews.rules.add((user, "get", "pods/log", "*"))
         if keys:
             await KeyRing(self.cluster, NAMESPACE, now=time.time, clock=time.monotonic).signer()
 

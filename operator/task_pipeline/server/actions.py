@@ -51,7 +51,9 @@ async def rerun(call: Call) -> Reply:
     """POST :rerun. It takes back a cancel, which would hold the new run."""
     body: RerunRequest = call.body
     key = key_of(call)
-    name = body.id or (digest(call.caller.name, key) if key else secrets.token_hex(8))
+    caller = call.caller
+    keyed = digest(caller.kind, caller.name, call.path["namespace"], key) if key else secrets.token_hex(8)
+    name = body.id or keyed
 
     def edit(thing: Object) -> dict[str, Any] | None:
         status = thing.get("status", {})

@@ -1,8 +1,8 @@
 """GET .../jobs/{job}/logs: what the containers of a job print, from its pods.
 
-Rule: who may read a Pipeline may read the logs of its jobs. An answer is bounded: without `follow` in bytes, the newest
-kept, with it in time and bytes. A log that is gone with its pod, or never was, is a problem that says which, and what
-the status still knows of the job's last words.
+Rule: a client reads the logs of its own jobs, a Kubernetes user those that kubectl would give him. An answer is
+bounded: without `follow` in bytes, the newest kept, with it in time and bytes. A log that is gone with its pod, or
+never was, is a problem that says which, and what the status still knows of the job's last words.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from task_pipeline.api.group import ANNOTATION_ATTEMPT, LABEL_JOB_HASH
 from task_pipeline.api.resources import PODS
 from task_pipeline.kube.cluster import Cluster, LogQuery
 from task_pipeline.kube.errors import Invalid, KubeError, NotFound
-from task_pipeline.server.auth.callers import Verb
+from task_pipeline.server.auth.callers import CallerKind, Right, Verb
 from task_pipeline.server.call import Call, Reply
 from task_pipeline.server.jobs import find_job
 from task_pipeline.server.logtext import LogText, newest
@@ -69,6 +69,8 @@ class LogsQuery(BaseModel):
 async def get_logs(call: Call) -> Reply:
     """The log of one container of one attempt."""
     job = await find_job(call, Verb.GET)
+    if call.caller.kind is CallerKind.ACCOUNT:
+        await call.services.authorizer.require(call.caller, call.path["namespace"], Right("get", "", "pods/log"))
     with _shares.take(call.caller):
         return await _answer(call, job, call.query)
 

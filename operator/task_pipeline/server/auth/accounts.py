@@ -130,7 +130,10 @@ class Accounts:
         return Account(user.username, user.uid, tuple(sorted(user.groups)), extra)
 
     async def _access(self, caller: Caller, right: Right, namespace: str) -> bool:
-        wanted = {"group": right.group, "resource": right.resource, "verb": right.verb}
+        resource, _, subresource = right.resource.partition("/")
+        wanted = {"group": right.group, "resource": resource, "verb": right.verb}
+        if subresource:
+            wanted["subresource"] = subresource
         if right.group == GROUP:
             wanted["version"] = PIPELINES.version
         if right.name:

@@ -45,7 +45,7 @@ class RequestAuthorizer:
         except KubeError as error:
             raise unavailable(error) from None
         if not allowed:
-            text = f"{caller.name} may not {right} in namespace {namespace}, and the jobs need it: get a Role with it"
+            text = f"{caller.name} may not {right} in namespace {namespace}, and this needs it: get a Role with it"
             raise problem(403, "Forbidden", text)
 
     async def _account_may(self, caller: Caller, verb: Verb, namespace: str) -> None:

@@ -35,7 +35,7 @@ class Verb(StrEnum):
 
 
 class Right(NamedTuple):
-    """A right in the cluster: a verb on a resource, or on the one object `name` of it."""
+    """A right in the cluster: a verb on a resource, such as `pods` or `pods/log`, or on the one object `name` of it."""
 
     verb: str
     group: str
