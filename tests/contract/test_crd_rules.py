@@ -48,7 +48,7 @@ def test_the_crds_are_the_reference(kubectl: Kubectl) -> None:
         assert "<no description>" not in kubectl.ok("explain", f"{kind}.status")
 
 
-def test_short_names_columns_and_category(kubectl: Kubectl) -> None:
+def test_b058_short_names_columns_and_category(kubectl: Kubectl) -> None:
     kubectl.create("Pipeline", "columns", spec())
     kubectl.status("tpl/columns", state="IN PROGRESS", reason="StageRunning", stage="s", progress="0/1")
     head, row = kubectl.ok("get", "tpl", "columns").splitlines()

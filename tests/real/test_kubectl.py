@@ -15,19 +15,21 @@ def names(kubectl: Kubectl, kind: str, selector: str) -> set[str]:
     return set(listed.split())
 
 
-def test_wait_and_selectors_tell_the_outcomes_apart(kubectl: Kubectl) -> None:
+def test_b057_one_wait_ends_in_every_outcome_and_selectors_tell_them_apart(kubectl: Kubectl) -> None:
     good = {"stages": ["s"], "jobs": [shell("fine", seconds=1), shell("allowed", exit_code=1, allowFailure=True)]}
     bad = {"stages": ["s", "t"], "jobs": [shell("broken", exit_code=4), shell("never", "t")]}
     invalid = {"stages": ["s"], "jobs": [shell("a", kind="Nope")]}
-    create_all(kubectl, {"good": good, "bad": bad, "invalid": invalid})
+    gone = {"stages": ["s"], "jobs": [shell("waits")], "cancel": "Now"}
+    create_all(kubectl, {"good": good, "bad": bad, "invalid": invalid, "gone": gone})
     kubectl.ok("wait", "tpl", "--all", "--for=condition=Finished", "--timeout=30s")
     kubectl.ok("wait", "tpl/good", "--for=condition=Succeeded", "--timeout=1s")
-    kubectl.ok("wait", "tpl/bad", "tpl/invalid", "--for=condition=Succeeded=False", "--timeout=1s")
+    kubectl.ok("wait", "tpl/bad", "tpl/invalid", "tpl/gone", "--for=condition=Succeeded=False", "--timeout=1s")
     assert "timed out" in kubectl.refused("wait", "tpl/bad", "--for=condition=Succeeded", "--timeout=1s")
     kubectl.ok("wait", "pjob", "--all", "--for=condition=Finished", "--timeout=5s")
     assert names(kubectl, "tpl", "status.state=DONE") == {"good"}
     assert names(kubectl, "tpl", "status.state=ERROR") == {"bad", "invalid"}
-    assert names(kubectl, "tpl", "spec.clientId=default") == {"good", "bad", "invalid"}
+    assert names(kubectl, "tpl", "spec.clientId=default") == {"good", "bad", "invalid", "gone"}
+    assert names(kubectl, "tpl", "status.state=CANCELLED") == {"gone"}
     assert names(kubectl, "pjob", "status.state=DONE") == {"fine"}
     assert names(kubectl, "pjob", "status.state=ERROR") == {"allowed", "broken"}
     assert names(kubectl, "pjob", "status.state=ERROR,spec.pipeline=bad,spec.stage=s") == {"broken"}
