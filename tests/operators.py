@@ -1,88 +1,35 @@
 """The operator as a process of its own, for the demo, the benchmarks and the tests on a real API server."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.programs import Program, ProgramError
+
 ROOT = Path(__file__).parents[1]
 STOP_SECONDS = 5.0
 
 
-class OperatorError(Exception):
-    """The operator did not do what it was started for; the text holds the end of its log."""
-
-
-class OperatorProcess:
+class OperatorProcess(Program):
     """One operator against a kubeconfig, logging to a file. `settings` are environment variables."""
 
     def __init__(self, kubeconfig: Path, log: Path, settings: Mapping[str, str] | None = None) -> None:
-        self.log = log
-        self._kubeconfig = kubeconfig
-        self._settings = dict(settings or {})
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def pid(self) -> int:
-        """The process id; the operator must have been started."""
-        assert self._process is not None
-        return self._process.pid
+        own = {"KUBECONFIG": str(kubeconfig), "TASK_PIPELINE_HEALTH_PORT": "0"}
+        super().__init__("task_pipeline.entrypoints.operator", log, {**os.environ, **own, **(settings or {})})
 
     def start(self, *, seconds: float = 60.0) -> None:
-        """Start it and wait until it says that it works."""
+        """Start it and wait until it says that it works. Raises ProgramError."""
         begin = self.launch()
-        assert self._process is not None
-        deadline = time.monotonic() + seconds
-        while b'"working: ' not in self.log.read_bytes()[begin:]:
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise OperatorError(f"the operator does not start; {self.tail()}")
-            time.sleep(0.05)
-
-    def launch(self) -> int:
-        """Start it and wait for nothing; returns where its log begins."""
-        environment = {**os.environ, "KUBECONFIG": str(self._kubeconfig), "TASK_PIPELINE_HEALTH_PORT": "0"}
-        with self.log.open("ab") as output:
-            begin = output.tell()
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "task_pipeline.entrypoints.operator"],
-                env=environment | self._settings,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        return begin
+        self.wait_until(lambda: b'"working: ' in self.log.read_bytes()[begin:], seconds)
 
     def stop(self) -> float:
-        """Ask it to stop (SIGTERM); returns the seconds that it took. Raises OperatorError after `STOP_SECONDS`."""
-        assert self._process is not None
+        """Ask it to stop (SIGTERM); returns the seconds that it took. Raises ProgramError after `STOP_SECONDS`."""
         began = time.monotonic()
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise OperatorError(f"the operator did not stop within {STOP_SECONDS} s; {self.tail()}") from None
+        self.terminate(STOP_SECONDS)
         return time.monotonic() - began
-
-    def kill(self) -> None:
-        """End it as a crash would (SIGKILL)."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait(10)
-
-    @property
-    def running(self) -> bool:
-        """Whether it has been started and not ended."""
-        return self._process is not None and self._process.poll() is None
-
-    def tail(self, lines: int = 20) -> str:
-        """The end of the log, with its path."""
-        text = self.log.read_text(errors="replace").splitlines()[-lines:]
-        return "\n".join((f"the end of {self.log}:", *text))
 
 
 def install(kubeconfig: Path) -> None:
@@ -104,4 +51,4 @@ def install(kubeconfig: Path) -> None:
         check=False,
     )
     if done.returncode:
-        raise OperatorError(f"cannot install into the cluster of {kubeconfig}: {done.stderr.strip()}")
+        raise ProgramError(f"cannot install into the cluster of {kubeconfig}: {done.stderr.strip()}")

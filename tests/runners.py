@@ -1,56 +1,32 @@
 """The HTTP runner and the demonstration service as processes of their own, for tests with a real REST server."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+from tests.programs import Program, without_cluster
+
 STOP_SECONDS = 30.0
 
 
-class RunnerProcess:
+class RunnerProcess(Program):
     """One HTTP runner, logging to a file. It gets no kubeconfig and nothing else of the cluster but a token file."""
 
     def __init__(self, log: Path, settings: Mapping[str, str]) -> None:
-        self.log = log
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("KUBE", "TASK_PIPELINE_"))}
-        self._environment = kept | dict(settings)
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__("task_pipeline.entrypoints.http_runner", log, without_cluster() | dict(settings))
 
     def start(self, *, seconds: float = 30.0) -> None:
-        """Start it and wait until it says what is allowed."""
-        with self.log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "task_pipeline.entrypoints.http_runner"],
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + seconds
-        while "allowed: " not in self.log.read_text():
-            assert self._process.poll() is None, f"the runner has ended: {self.log.read_text()[-2000:]}"
-            assert time.monotonic() < deadline, f"the runner does not start: {self.log.read_text()[-2000:]}"
-            time.sleep(0.05)
+        """Start it and wait until it says what is allowed. Raises ProgramError."""
+        self.launch()
+        self.wait_until(lambda: "allowed: " in self.log.read_text(), seconds)
 
     def stop(self) -> int:
         """Ask it to stop (SIGTERM); returns its exit code."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(STOP_SECONDS)
-
-    def kill(self) -> None:
-        """End it at once, as a node does that fails."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait(10)
+        return self.terminate(STOP_SECONDS)
 
 
 class ServiceProcess:

@@ -3,15 +3,13 @@
 import json
 import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from base64 import b64encode
 from collections.abc import Mapping
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from tests.programs import Program
 
 STOP_SECONDS = 15.0
 
@@ -24,7 +22,7 @@ class Reply(NamedTuple):
     headers: Mapping[str, str]
 
 
-class ServerProcess:
+class ServerProcess(Program):
     """One server against a kubeconfig, on a free port of the loopback, logging to a file."""
 
     def __init__(
@@ -35,35 +33,14 @@ class ServerProcess:
         *,
         module: str = "task_pipeline.entrypoints.server",
     ) -> None:
-        self.log = log
-        self._module = module
+        own = {"KUBECONFIG": str(kubeconfig), "TASK_PIPELINE_SERVER_PORT": "0"}
+        super().__init__(module, log, {**os.environ, **own, **(settings or {})})
         self.port = 0
-        self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "TASK_PIPELINE_SERVER_PORT": "0"}
-        self._environment |= dict(settings or {})
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def pid(self) -> int:
-        """The process id; the server must have been started."""
-        assert self._process is not None
-        return self._process.pid
 
     def start(self, *, seconds: float = 60.0) -> None:
-        """Start it and wait until it listens and is ready."""
-        with self.log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", self._module],
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + seconds
-        while not self._ready():
-            assert self._process.poll() is None, f"the server has ended: {self.log.read_text()[-2000:]}"
-            assert time.monotonic() < deadline, f"the server is not ready: {self.log.read_text()[-2000:]}"
-            time.sleep(0.05)
+        """Start it and wait until it listens and is ready. Raises ProgramError."""
+        self.launch()
+        self.wait_until(self._ready, seconds)
 
     def _ready(self) -> bool:
         found = re.search(r"serving on [^\"]*?:(\d+)", self.log.read_text())
@@ -98,12 +75,4 @@ class ServerProcess:
 
     def stop(self) -> int:
         """Ask it to stop (SIGTERM); returns its exit code."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(STOP_SECONDS)
-
-    def end(self) -> None:
-        """Make sure that it is gone."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait(10)
+        return self.terminate(STOP_SECONDS)

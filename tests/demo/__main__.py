@@ -17,7 +17,8 @@ from rich.console import Console
 
 from tests.cluster import Cluster, ClusterConfig, ClusterError, NodeMode
 from tests.demo.progress import follow
-from tests.operators import ROOT, OperatorError, OperatorProcess, install
+from tests.operators import ROOT, OperatorProcess, install
+from tests.programs import ProgramError
 
 FOLDER = ROOT / ".demo"
 NAMESPACE = "task-pipeline-demo"
@@ -41,7 +42,7 @@ def main() -> int:
     except KeyboardInterrupt:
         console.print("[bold]stopped[/]")
         return 130
-    except (DemoError, ClusterError, OperatorError, TimeoutError) as error:
+    except (DemoError, ClusterError, ProgramError, TimeoutError) as error:
         console.print(f"[bold red]the demo failed:[/] {error}", markup=True)
         return 1
     console.print(f"[bold green]the demo is over[/] after {time.monotonic() - began:.0f} s")

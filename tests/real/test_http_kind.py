@@ -41,7 +41,7 @@ def server(installed: Cluster, kubectl: Kubectl, tmp_path: Path) -> Iterator[Ser
     made = ServerProcess(installed.kubeconfig, log, settings)
     made.start()
     yield made
-    made.end()
+    made.kill()
     assert '"traceback"' not in log.read_text(), log.read_text()
 
 

@@ -31,7 +31,7 @@ def server(installed: Cluster, tmp_path: Path) -> Iterator[ServerProcess]:
     made = ServerProcess(installed.kubeconfig, log)
     made.start()
     yield made
-    made.end()
+    made.kill()
     assert '"traceback"' not in log.read_text(), log.read_text()
 
 

@@ -45,7 +45,7 @@ def new_server(installed: Cluster, tmp_path: Path) -> Iterator[Callable[[], Serv
 
     yield make
     for server in made:
-        server.end()
+        server.kill()
         assert '"traceback"' not in server.log.read_text(), server.log.read_text()
 
 
@@ -180,12 +180,12 @@ def test_row_71_a_server_that_is_killed_takes_nothing_with_it(
     submit(one, user, kubectl.namespace)
     claimed = claim(one, user)
     assert say(one, claimed, "progress", {"percent": 50})[0] == 200
-    one.end()
+    one.kill()
     two = new_server()
     code, beat = say(two, claimed, "heartbeat", {})
     assert (code, beat["desiredState"]) == (200, "Running")
     first = say(two, claimed, "result", {"outcome": "Succeeded", "result": {"a": 1}})
-    two.end()
+    two.kill()
     assert say(new_server(), claimed, "result", {"outcome": "Succeeded", "result": {"a": 1}}) == first
     assert wait(kubectl, lambda now: now["state"] == "DONE")["result"] == {"a": 1}
 

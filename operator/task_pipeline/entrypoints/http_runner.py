@@ -7,8 +7,6 @@ reported as given up. A second signal leaves at once.
 
 import asyncio
 import logging
-import os
-import signal
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +16,7 @@ import uvloop
 from task_pipeline import __version__
 from task_pipeline.core.urls import parse_entry
 from task_pipeline.entrypoints import flags
+from task_pipeline.entrypoints.stopping import stop_on_signals
 from task_pipeline.observability import logs
 from task_pipeline.runner.claiming import Options, Runner, token_from
 from task_pipeline.runner.send import Sender
@@ -43,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 async def _main(settings: Settings) -> None:
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
     lookups = min(MOST_LOOKUPS, settings.http_requests)
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(lookups, thread_name_prefix="lookup"))
     log.info(
@@ -69,20 +68,6 @@ def runner_of(settings: Settings, api: Api) -> Runner:
     )
     sender = Sender(AllowList([parse_entry(entry) for entry in settings.http_allow]))
     return Runner(api, token_from(settings.http_runner_token_file), sender, options)
-
-
-def _stop_on_signals() -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def stop_or_leave() -> None:
-        if stop.is_set():
-            os._exit(1)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop_or_leave)
-    return stop
 
 
 if __name__ == "__main__":

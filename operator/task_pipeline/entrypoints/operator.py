@@ -7,7 +7,6 @@ nothing more, let what is in flight end, leave. A second signal leaves at once.
 import asyncio
 import logging
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -21,6 +20,7 @@ from task_pipeline.api.resources import PIPELINE_CLIENTS, PIPELINE_JOBS, PIPELIN
 from task_pipeline.cache.convert import PipelineClientView, PipelineView
 from task_pipeline.controller.runtime import Runtime
 from task_pipeline.entrypoints import flags
+from task_pipeline.entrypoints.stopping import stop_on_signals
 from task_pipeline.kube.client import HttpCluster
 from task_pipeline.kube.config import Connection, NoCluster, connect
 from task_pipeline.kube.errors import KubeError, NotFound
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 async def _main(settings: Settings, load: Callable[[], Settings]) -> None:
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
     connection = await connect(settings.kubeconfig, dict(os.environ))
     log.info("task-pipeline %s, API server %s", __version__, connection.server)
     async with HttpCluster(connection, connections=settings.workers) as cluster:
@@ -228,20 +228,6 @@ def _kopf_namespaces(settings: Settings) -> tuple[str, ...]:
 
 def _liveness(settings: Settings) -> str | None:
     return f"http://{settings.health_address}:{settings.health_port}/healthz" if settings.health_port else None
-
-
-def _stop_on_signals() -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def stop_or_leave() -> None:
-        if stop.is_set():
-            os._exit(1)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop_or_leave)
-    return stop
 
 
 if __name__ == "__main__":

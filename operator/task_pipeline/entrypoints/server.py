@@ -7,7 +7,6 @@ is taken, what is held open ends, and what is in flight has STOP_SECONDS to end.
 import asyncio
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -16,6 +15,7 @@ from aiohttp import web
 
 from task_pipeline import __version__
 from task_pipeline.entrypoints import flags
+from task_pipeline.entrypoints.stopping import stop_on_signals
 from task_pipeline.kube.client import HttpCluster
 from task_pipeline.kube.cluster import Cluster
 from task_pipeline.kube.config import NoCluster, connect
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 async def _main(settings: Settings) -> None:
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
     connection = await connect(settings.kubeconfig, dict(os.environ))
     connection.user_agent = f"{PROGRAM}/{__version__}"
     log.info("task-pipeline %s, API server %s", __version__, connection.server)
@@ -112,20 +112,6 @@ def application(
     desk.serve(app)
     overview.serve(app)
     return app
-
-
-def _stop_on_signals() -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def stop_or_leave() -> None:
-        if stop.is_set():
-            os._exit(1)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop_or_leave)
-    return stop
 
 
 if __name__ == "__main__":

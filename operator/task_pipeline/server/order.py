@@ -16,12 +16,13 @@ from task_pipeline.api.common import Text
 from task_pipeline.core.explain import Place, what_runs_next
 from task_pipeline.core.records import ClientRecord
 from task_pipeline.server.answers import Answer
-from task_pipeline.server.auth.callers import EVERY_NAMESPACE, Caller, CallerKind, Verb
+from task_pipeline.server.auth.callers import EVERY_NAMESPACE, Caller, CallerKind
 from task_pipeline.server.call import Call, Reply
 from task_pipeline.server.overview import Overview
-from task_pipeline.server.problem import ProblemError, problem
+from task_pipeline.server.problem import problem
 from task_pipeline.server.routes import API, Access, Route
 from task_pipeline.server.services import Services
+from task_pipeline.server.visibility import may_list
 
 FRESH = timedelta(seconds=1)
 MAX_ROWS = 1000
@@ -183,12 +184,4 @@ def _row(place: Place) -> Row:
 
 
 async def _sees_everything(services: Services, caller: Caller) -> bool:
-    if caller.kind is not CallerKind.ACCOUNT:
-        return False
-    try:
-        await services.authorizer.authorize(caller, Verb.LIST, EVERY_NAMESPACE)
-    except ProblemError as error:
-        if error.status in (403, 404):
-            return False
-        raise
-    return True
+    return caller.kind is CallerKind.ACCOUNT and await may_list(services, caller, EVERY_NAMESPACE)

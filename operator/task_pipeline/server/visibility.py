@@ -24,7 +24,7 @@ async def namespaces(services: Services, caller: Caller) -> Sequence[str | None]
         case CallerKind.CLIENT:
             return sorted(caller.namespaces.intersection(watched)) if watched else sorted(caller.namespaces)
         case CallerKind.ACCOUNT:
-            if await _may_list(services, caller, EVERY_NAMESPACE):
+            if await may_list(services, caller, EVERY_NAMESPACE):
                 return watched or (None,)
             return await _asked_one_by_one(services, caller, watched)
         case _:
@@ -40,13 +40,14 @@ async def _asked_one_by_one(services: Services, caller: Caller, watched: list[st
 
     async def ask(name: str) -> bool:
         async with at_once:
-            return await _may_list(services, caller, name)
+            return await may_list(services, caller, name)
 
     answers = await asyncio.gather(*map(ask, names))
     return [name for name, may in zip(names, answers, strict=True) if may]
 
 
-async def _may_list(services: Services, caller: Caller, namespace: str) -> bool:
+async def may_list(services: Services, caller: Caller, namespace: str) -> bool:
+    """Whether the caller may list the Pipelines of `namespace` ("*": of all). Raises ProblemError 503."""
     try:
         await services.authorizer.authorize(caller, Verb.LIST, namespace)
     except ProblemError as error:
