@@ -1,8 +1,8 @@
 """RP02, the training of a model: what the field cases ask of it, and their faults.
 
-The kind Worker does not exist yet: `fetch-labels` and `register` are Shell stand-ins, so progress that a worker reports
-and a restart of the API server of workers are not asked for here. A worker that dies costs an attempt like a pod that
-fails; that is.
+The manifest has Shell stand-ins for `fetch-labels` and `register`; test_realistic_workers.py has the real ones. So
+progress that a worker reports, and a restart of the API server of workers, are not asked for here. A worker that dies
+costs an attempt like a pod that fails; that is.
 """
 
 import asyncio

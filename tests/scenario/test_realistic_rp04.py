@@ -1,6 +1,7 @@
 """RP04, the nightly load of a data warehouse: what the field cases ask of it, and their faults.
 
-The kind Worker does not exist yet: `refresh-dashboards` is a Shell stand-in that gets its date as a variable.
+The manifest has a Shell stand-in for `refresh-dashboards`, with its date as a variable; test_realistic_workers.py has
+the real one.
 """
 
 import asyncio
