@@ -112,6 +112,21 @@ class Store:
             return tally
         return tally.with_kept((self.tally(pipeline.uid, run) for run in range(kept.since, pipeline.run)), kept)
 
+    def put_client(self, record: ClientRecord) -> bool:
+        """Take the record over unless it is old news; returns whether it was new."""
+        known = self.clients.get(record.name)
+        if known is not None and known.uid == record.uid and known.rv >= record.rv:
+            return False
+        self.clients[record.name] = record
+        return True
+
+    def drop_client(self, uid: str) -> list[str]:
+        """Forget a PipelineClient that does not exist any more; returns its name, if it was known."""
+        names = [name for name, record in self.clients.items() if record.uid == uid]
+        for name in names:
+            del self.clients[name]
+        return names
+
     def put_workload(self, job_hash: str, view: WorkloadView) -> bool:
         """Take a workload (or a pod below one) over unless it is old news; returns whether it was new."""
         uid = view.metadata.uid
@@ -198,10 +213,8 @@ class Store:
         if current is None or current.uid not in (pod.metadata.uid, pod.metadata.controller_uid):
             return
         owner = self.workload_of_uid(current.uid)
-        if (
-            isinstance(owner, KubernetesJobView) and owner.spec.suspend
-        ):  # its pods are taken away, and count for nothing
-            return
+        if isinstance(owner, KubernetesJobView) and owner.spec.suspend:
+            return  # its pods are taken away, and count for nothing
         self._ended.setdefault(current.uid, deque(maxlen=REMEMBERED_PODS)).append(_as_ended(pod))
 
     def _forget_ended(self, job: JobRecord) -> None:

@@ -127,9 +127,8 @@ class Feed:
     def client(self, record: ClientRecord) -> None:
         """A PipelineClient exists and looks like this."""
         known = self._store.clients.get(record.name)
-        if known is not None and known.uid == record.uid and known.rv >= record.rv:
+        if not self._store.put_client(record):
             return
-        self._store.clients[record.name] = record
         self._scheduler.touch(record.name)
         if known is None or known.uid != record.uid or known.generation != record.generation:
             self._scheduler.client_changed(record.name)
@@ -138,11 +137,9 @@ class Feed:
 
     def client_gone(self, uid: str) -> None:
         """A PipelineClient does not exist any more."""
-        for name, record in list(self._store.clients.items()):
-            if record.uid == uid:
-                del self._store.clients[name]
-                self._scheduler.client_changed(name)
-                self._wake_invalid(name)
+        for name in self._store.drop_client(uid):
+            self._scheduler.client_changed(name)
+            self._wake_invalid(name)
 
     def remnant(self, uid: str) -> None:
         """Look again at what a PipelineJob that does not exist any more has left behind."""

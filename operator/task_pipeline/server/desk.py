@@ -1,7 +1,6 @@
 """The workers' desk: the board, the ledger and their routes, kept in step with the cluster while the server runs."""
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 
 from aiohttp import web
 
@@ -17,6 +16,7 @@ from task_pipeline.server.auth.tokens import Tokens
 from task_pipeline.server.board import Board
 from task_pipeline.server.ledger import Ledger
 from task_pipeline.server.routes import Route
+from task_pipeline.server.watching import Watching
 from task_pipeline.server.workers import Workers
 
 
@@ -34,26 +34,20 @@ class Desk:
         ledger = Ledger(cluster, self.board)
         self.routes: tuple[Route, ...] = (*Workers(ledger, tokens).routes(), *Attempts(ledger).routes())
         ours = f"{LABEL_MANAGED_BY}={MANAGED_BY}"
-        self._informers = [
+        informers = [
             Informer(cluster, PIPELINE_JOBS, PipelineJobView, self.board, namespace=one, selector=ours)
             for one in namespaces or (None,)
         ]
+        self._watching = Watching(informers)
 
     def serve(self, app: web.Application) -> None:
         """Let the desk live as long as the application; when that stops, waiting polls end at once."""
-        app.cleanup_ctx.append(self._alive)
+        app.cleanup_ctx.append(self._watching.alive)
         app.on_shutdown.append(self._close)
 
     async def synced(self) -> None:
         """Wait until the board knows what there is."""
-        await asyncio.gather(*(informer.synced.wait() for informer in self._informers))
-
-    async def _alive(self, app: web.Application) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(informer.run(), name="desk") for informer in self._informers]
-        yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._watching.synced()
 
     async def _close(self, app: web.Application) -> None:
         self.board.close()

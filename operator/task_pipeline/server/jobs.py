@@ -13,9 +13,8 @@ from task_pipeline.server import paging
 from task_pipeline.server.actions import cancelling
 from task_pipeline.server.auth.callers import Verb
 from task_pipeline.server.call import Call, Reply
-from task_pipeline.server.conditions import etag, unchanged
 from task_pipeline.server.models import CancelRequest, JobPatch, JobQuery, RunQuery
-from task_pipeline.server.objects import change, owned, reply, shown
+from task_pipeline.server.objects import change, owned, reply_unless_known, shown
 from task_pipeline.server.problem import ProblemError, problem
 from task_pipeline.server.upstream import Object, get
 
@@ -39,10 +38,7 @@ async def list_jobs(call: Call) -> Reply:
 
 async def get_job(call: Call) -> Reply:
     """GET one job."""
-    thing = await find_job(call, Verb.GET)
-    if unchanged(call, thing):
-        return Reply(304, None, {"ETag": etag(thing)})
-    return reply(thing)
+    return reply_unless_known(call, await find_job(call, Verb.GET))
 
 
 async def patch_job(call: Call) -> Reply:

@@ -100,11 +100,7 @@ async def _follow(call: Call, job: Object, query: LogsQuery) -> web.StreamRespon
                 sent += len(piece)
                 if sent >= MAX_FOLLOWED or stopping.is_set():
                     break
-    except (
-        TimeoutError,
-        KubeError,
-        ProblemError,
-    ) as error:  # what was sent stands
+    except (TimeoutError, KubeError, ProblemError) as error:  # what was sent stands
         log.debug("the log of %s ended early: %s", call.path["job"], error)
     await response.write(text.feed(b"", last=True))
     await response.write_eof()

@@ -13,7 +13,7 @@ from task_pipeline.api.resources import PIPELINES, Resource
 from task_pipeline.kube.errors import Conflict, NotFound
 from task_pipeline.server.auth.callers import Verb
 from task_pipeline.server.call import Call, Reply
-from task_pipeline.server.conditions import check_match, etag
+from task_pipeline.server.conditions import check_match, etag, unchanged
 from task_pipeline.server.problem import ProblemError, problem
 from task_pipeline.server.seed import camel
 from task_pipeline.server.upstream import Object, get, persistently
@@ -84,6 +84,11 @@ def _is_done(before: Object, spec: Mapping[str, Any], now: Object) -> bool:
 def reply(thing: Object, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
     """The object as an answer with its ETag."""
     return Reply(status, shown(thing), {"ETag": etag(thing), **(headers or {})})
+
+
+def reply_unless_known(call: Call, thing: Object) -> Reply:
+    """The object as an answer, or 304 when If-None-Match names its version."""
+    return Reply(304, None, {"ETag": etag(thing)}) if unchanged(call, thing) else reply(thing)
 
 
 def shown(thing: Object) -> Object:

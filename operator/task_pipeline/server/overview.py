@@ -3,8 +3,6 @@
 Rule: it is fed by watches alone and decides nothing. Until the first lists are read it knows nothing, and says so.
 """
 
-import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 from aiohttp import web
@@ -18,6 +16,7 @@ from task_pipeline.core.records import PipelineJobView
 from task_pipeline.kube.cluster import Cluster
 from task_pipeline.kube.informer import Informer
 from task_pipeline.server.problem import problem
+from task_pipeline.server.watching import Watching
 from task_pipeline.settings import Settings
 
 
@@ -29,25 +28,24 @@ class Overview:
         self._settings = settings
         ours = f"{LABEL_MANAGED_BY}={MANAGED_BY}"
         own, sink = settings.operator_namespace, _Clients(self.store)
-        self._informers: list[Informer[Any]] = [
-            Informer(cluster, PIPELINE_CLIENTS, PipelineClientView, sink, namespace=own)
-        ]
+        informers: list[Informer[Any]] = [Informer(cluster, PIPELINE_CLIENTS, PipelineClientView, sink, namespace=own)]
         for one in settings.namespaces or (None,):
             pipelines = Informer(cluster, PIPELINES, PipelineView, _Pipelines(self.store), namespace=one)
             jobs = Informer(cluster, PIPELINE_JOBS, PipelineJobView, _Jobs(self.store), namespace=one, selector=ours)
-            self._informers += [pipelines, jobs]
+            informers += [pipelines, jobs]
+        self._watching = Watching(informers)
 
     def serve(self, app: web.Application) -> None:
         """Let it live as long as the application."""
-        app.cleanup_ctx.append(self._alive)
+        app.cleanup_ctx.append(self._watching.alive)
 
     async def synced(self) -> None:
         """Wait until everything has been listed."""
-        await asyncio.gather(*(informer.synced.wait() for informer in self._informers))
+        await self._watching.synced()
 
     def snapshot(self) -> Snapshot:
         """All records as they are known now. Raises ProblemError 503 before they have been read."""
-        if not self._is_synced():
+        if not self._watching.is_synced:
             raise problem(503, "NotReady", "the server has not read the cluster yet: ask again", retry_after=1)
         return Snapshot(
             list(self.store.pipelines.values()),
@@ -59,19 +57,9 @@ class Overview:
 
     def queued(self) -> int | None:
         """How many jobs of all clients are enqueued, as the operator counts them; None before they have been read."""
-        if not self._is_synced():
+        if not self._watching.is_synced:
             return None
         return sum(client.status.queued for client in self.store.clients.values())
-
-    def _is_synced(self) -> bool:
-        return all(informer.synced.is_set() for informer in self._informers)
-
-    async def _alive(self, app: web.Application) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(informer.run(), name="overview") for informer in self._informers]
-        yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _Pipelines:
@@ -104,14 +92,10 @@ class _Clients:
     """Where the informer of PipelineClients delivers."""
 
     def __init__(self, store: Store) -> None:
-        self._clients = store.clients
+        self._store = store
 
     def put(self, view: PipelineClientView) -> None:
-        record = client_record(view)
-        known = self._clients.get(record.name)
-        if known is None or known.uid != record.uid or known.rv < record.rv:
-            self._clients[record.name] = record
+        self._store.put_client(client_record(view))
 
     def gone(self, uid: str) -> None:
-        for name in [name for name, record in self._clients.items() if record.uid == uid]:
-            del self._clients[name]
+        self._store.drop_client(uid)

@@ -13,9 +13,9 @@ from task_pipeline.kube.errors import Conflict, NotFound
 from task_pipeline.server import paging, visibility
 from task_pipeline.server.auth.callers import Verb
 from task_pipeline.server.call import Call, Reply
-from task_pipeline.server.conditions import MATCH, check_match, etag, unchanged
+from task_pipeline.server.conditions import MATCH, check_match
 from task_pipeline.server.models import PipelinePatch, PipelineQuery
-from task_pipeline.server.objects import change, owned, reply, shown
+from task_pipeline.server.objects import change, owned, reply_unless_known, shown
 from task_pipeline.server.problem import ProblemError, problem
 from task_pipeline.server.reading import invalid
 from task_pipeline.server.upstream import Object, persistently
@@ -54,10 +54,7 @@ def summary(thing: Object) -> Object:
 
 async def get_one(call: Call) -> Reply:
     """GET one Pipeline; 304 when If-None-Match names its version."""
-    thing = await owned(call, Verb.GET)
-    if unchanged(call, thing):
-        return Reply(304, None, {"ETag": etag(thing)})
-    return reply(thing)
+    return reply_unless_known(call, await owned(call, Verb.GET))
 
 
 async def patch(call: Call) -> Reply:
