@@ -1,7 +1,7 @@
 """Where the API server is and how to prove who we are.
 
-Inside a pod the service account's files are read (the token every minute: it rotates). Outside, kubernetes-asyncio
-loads the kubeconfig, so that exec plugins, client certificates and proxies work as kubectl users expect.
+Inside a pod the service account's files are read (the token every minute: it rotates). Outside, a plain kubeconfig is
+read by `kube.kubeconfig`; kubernetes-asyncio loads any other, so that exec plugins work as kubectl users expect.
 """
 
 import os
@@ -9,10 +9,12 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from task_pipeline import __version__
+from task_pipeline.kube.kubeconfig import read_plain, read_token
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 USER_AGENT = f"task-pipeline-operator/{__version__}"
@@ -28,21 +30,25 @@ class Connection:
     """A server's address, its TLS context, and a source of the bearer token.
 
     `read_token(refused)` returns the token or None; it is asked at most once a minute, and again after a 401 (then with
-    `refused` True).
+    `refused` True). `answered` is told of each request that was sent, in the thread of who sent it: method, path, and
+    status, 0 when no answer came.
     """
 
     server: str
     ssl: ssl.SSLContext | bool
     read_token: Callable[[bool], Awaitable[str | None]]
     user_agent: str = USER_AGENT
+    answered: Callable[[str, str, int], None] = lambda method, path, status: None
     _header: dict[str, str] = field(default_factory=dict)
     _until: float = 0.0
     _refused: bool = False
 
     async def authorization(self) -> dict[str, str]:
-        """The Authorization header as a dict, empty when none is needed."""
+        """The Authorization header as a dict, empty when none is needed. Raises NoCluster, or OSError from a file."""
         if time.monotonic() >= self._until:
             token = await self.read_token(self._refused)
+            if token and not (token.isascii() and token.isprintable()):
+                raise NoCluster("the bearer token holds characters that no header can carry")
             self._header = {"Authorization": f"Bearer {token}"} if token else {}
             self._until = time.monotonic() + _TOKEN_SECONDS
             self._refused = False
@@ -65,6 +71,11 @@ async def connect(kubeconfig: Path | None = None, environ: dict[str, str] | None
     if kubeconfig is None:
         raise NoCluster("no kubeconfig given and not running in a pod: set KUBECONFIG, or run `make cluster-up`")
     if not os.path.isfile(kubeconfig):  # noqa: ASYNC240 (once, at the start)
+        if os.pathsep in str(kubeconfig):
+            raise NoCluster(
+                f"KUBECONFIG names several files, {kubeconfig}, and only one is read: "
+                "make one of them with `kubectl config view --flatten --minify`"
+            )
         raise NoCluster(f"kubeconfig {kubeconfig} does not exist: set KUBECONFIG, or run `make cluster-up`")
     return await _from_kubeconfig(kubeconfig)
 
@@ -79,6 +90,9 @@ def _in_pod(host: str, port: str, folder: Path) -> Connection:
 
 
 async def _from_kubeconfig(path: Path) -> Connection:
+    plain = read_plain(path)
+    if plain is not None:
+        return Connection(plain.server, plain.ssl, partial(_plain_token, path, plain.context))
     settings = await _load_kubeconfig(path)
     token = _token_of(settings)
 
@@ -91,8 +105,18 @@ async def _from_kubeconfig(path: Path) -> Connection:
     return Connection(settings.host.rstrip("/"), _tls(settings), read_token)
 
 
+async def _plain_token(path: Path, context: str, refused: bool) -> str | None:
+    """The token as the file has it now: somebody may have written a new one. It is always that of the same context, for
+    that of another must not be sent to this server.
+    """
+    try:
+        return read_token(path, context)
+    except ValueError as error:
+        raise NoCluster(str(error)) from error
+
+
 async def _load_kubeconfig(path: Path) -> Any:
-    from kubernetes_asyncio import client, config  # costs 50 MB of memory, and a pod never needs it
+    from kubernetes_asyncio import client, config  # costs 50 MB of memory, and few ever need it
 
     settings = client.Configuration()
     try:

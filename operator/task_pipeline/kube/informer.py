@@ -65,8 +65,11 @@ class _Event(msgspec.Struct):
     object: msgspec.Raw
 
 
-class _Identity(msgspec.Struct, frozen=True):
+class _Identity(msgspec.Struct, frozen=True, rename="camel"):
+    namespace: str = ""
+    name: str = ""
     uid: str = ""
+    resource_version: str = ""
 
 
 class _Named(msgspec.Struct):
@@ -94,7 +97,8 @@ class Informer(Generic[T]):
     """One resource, one selector, one sink. `view` is the struct that objects are decoded into.
 
     `known_elsewhere` tells the UIDs that the sink has heard of in other ways (answers to own writes): they too are
-    reported as deleted when they are missing from a list that began later.
+    reported as deleted when they are missing from a list that began later. `unreadable` is told of every version of an
+    object that cannot be decoded: its UID and its resourceVersion.
     Run `run()` as a task; `synced` is set once the first list has been delivered.
     """
 
@@ -109,9 +113,10 @@ class Informer(Generic[T]):
         selector: str | None = None,
     ) -> None:
         self._cluster = cluster
-        self._resource = resource
+        self.resource = resource
         self._sink = sink
         self.known_elsewhere: Callable[[], Iterable[str]] = tuple
+        self.unreadable: Callable[[str, int], None] = lambda uid, version: None
         self._namespace = namespace
         self._selector = selector
         self._decode_object = msgspec.json.Decoder(view).decode
@@ -136,12 +141,12 @@ class Informer(Generic[T]):
                     continue
             except Gone:
                 self._version = ""
-                log.info("%s: the watch was too old, listing again", self._resource.plural)
+                log.info("%s: the watch was too old, listing again", self.resource.plural)
             except KubeError as error:
                 self._tell(error)
             except Exception:  # a fault of ours, or a body that is no JSON: a deaf operator would be worse
                 self._version = ""
-                log.exception("%s: a fault in the watch, listing again", self._resource.plural)
+                log.exception("%s: a fault in the watch, listing again", self.resource.plural)
             if asyncio.get_running_loop().time() - began > STABLE_AFTER:
                 pause = FIRST_PAUSE
             await asyncio.sleep(pause)
@@ -150,7 +155,7 @@ class Informer(Generic[T]):
     def _tell(self, error: KubeError) -> None:
         text = str(error)
         if text != self.health.error:
-            log.warning("cannot watch %s: %s; trying again", self._resource.plural, text)
+            log.warning("cannot watch %s: %s; trying again", self.resource.plural, text)
         self.health.error = text
 
     async def _list(self) -> None:
@@ -158,7 +163,7 @@ class Informer(Generic[T]):
         token: str | None = None
         while True:
             raw = await self._cluster.list(
-                self._resource, self._namespace, selector=self._selector, limit=PAGE, continue_token=token
+                self.resource, self._namespace, selector=self._selector, limit=PAGE, continue_token=token
             )
             page = self._decode_page(raw)
             for item in page.items:
@@ -167,7 +172,7 @@ class Informer(Generic[T]):
                     seen.add(thing.metadata.uid)
                     self._sink.put(thing)
                 else:
-                    seen.add(_uid_of(item))
+                    seen.add(_identity(item).uid)
             token = page.metadata.get("continue")
             if not token:
                 break
@@ -183,7 +188,7 @@ class Informer(Generic[T]):
 
     async def _watch(self) -> None:
         stream = self._cluster.watch(
-            self._resource, self._namespace, selector=self._selector, resource_version=self._version
+            self.resource, self._namespace, selector=self._selector, resource_version=self._version
         )
         async for line in stream:
             self._alive()
@@ -201,15 +206,16 @@ class Informer(Generic[T]):
         if status is not None:
             kind = Gone if status.code == 410 else ApiError
             raise kind(status.code, status.reason, status.message)
-        thing = self._object(event.object)
         self.health.events += 1
-        if thing is None:
-            return
-        self._version = thing.metadata.resource_version
         if event.type == "DELETED":
-            self._known.discard(thing.metadata.uid)
-            self._sink.gone(thing.metadata.uid)
-        else:
+            identity = _identity(event.object)
+            self._known.discard(identity.uid)
+            self._sink.gone(identity.uid)
+            self._version = identity.resource_version or self._version
+            return
+        thing = self._object(event.object)
+        if thing is not None:
+            self._version = thing.metadata.resource_version
             self._known.add(thing.metadata.uid)
             self._sink.put(thing)
 
@@ -218,16 +224,21 @@ class Informer(Generic[T]):
         try:
             return self._decode_object(raw)
         except msgspec.DecodeError as error:
-            log.error("%s: an object cannot be read and is left alone: %s", self._resource.plural, error)
+            one = _identity(raw)
+            log.error(
+                "%s %s/%s cannot be read and is left alone: %s", self.resource.kind, one.namespace, one.name, error
+            )
+            if one.uid and one.resource_version.isdigit():
+                self.unreadable(one.uid, int(one.resource_version))
             return None
 
     def _alive(self) -> None:
         self.health.last_seen = asyncio.get_running_loop().time()
 
 
-def _uid_of(item: msgspec.Raw) -> str:
-    """The UID of an object that cannot be read as a whole, so that it is not taken for one that is gone."""
+def _identity(item: msgspec.Raw) -> _Identity:
+    """Which object it is, also of one that cannot be read as a whole; empty when not even that can be."""
     try:
-        return msgspec.json.decode(item, type=_Named).metadata.uid
+        return msgspec.json.decode(item, type=_Named).metadata
     except msgspec.DecodeError:
-        return ""
+        return _Identity()

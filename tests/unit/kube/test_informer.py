@@ -40,6 +40,7 @@ class Lists:
 
     def __init__(self, *lists: list[dict[str, Any]]) -> None:
         self._lists = iter(lists)
+        self.events: list[dict[str, Any]] = []
 
     async def list(self, *place: Any, **query: Any) -> bytes:
         items = next(self._lists, None)
@@ -48,8 +49,9 @@ class Lists:
         return json.dumps({"metadata": {"resourceVersion": "9"}, "items": items}).encode()
 
     async def watch(self, *place: Any, **query: Any) -> AsyncIterator[bytes]:
+        for event in self.events:
+            yield json.dumps(event).encode()
         raise Gone(410, "Expired", "too old")
-        yield b""
 
 
 def thing(uid: str, **fields: Any) -> dict[str, Any]:
@@ -76,3 +78,23 @@ async def test_what_cannot_be_read_any_more_is_not_taken_for_gone() -> None:
 
 async def test_what_has_no_metadata_at_all_disturbs_nobody() -> None:
     assert await after([thing("a")], [{"metadata": 1}, thing("a")]) == {"a"}
+
+
+async def test_what_cannot_be_read_can_go_as_well() -> None:
+    """The last version of what was deleted is told with it, and need not be read."""
+    cluster, sink = Lists([thing("a"), thing("b")]), Sink()
+    cluster.events = [{"type": "DELETED", "object": thing("a", size="large")}]
+    with suppress(TimeoutError):
+        await asyncio.wait_for(Informer(cast(Cluster, cluster), PIPELINE_JOBS, Thing, sink).run(), 0.1)
+    assert sink.there == {"b"}
+
+
+async def test_it_is_told_which_version_of_what_cannot_be_read(caplog: pytest.LogCaptureFixture) -> None:
+    cluster = Lists([thing("a")])
+    cluster.events = [{"type": "MODIFIED", "object": thing("a", size="large")}]
+    informer, told = Informer(cast(Cluster, cluster), PIPELINE_JOBS, Thing, Sink()), list[tuple[str, int]]()
+    informer.unreadable = lambda uid, version: told.append((uid, version))
+    with suppress(TimeoutError):
+        await asyncio.wait_for(informer.run(), 0.1)
+    assert told == [("a", 1)]
+    assert "PipelineJob n/a cannot be read and is left alone" in caplog.text
