@@ -26,7 +26,10 @@ class _Page(msgspec.Struct):
 
 
 class GhostHunter:
-    """Compares, once for any number of `ask` calls in a row, and reports every UID that is gone."""
+    """Compares, once for any number of `ask` calls in a row, and reports every UID that is gone.
+
+    `lists` and `ghosts` count the comparisons, and what was gone.
+    """
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class GhostHunter:
         self._namespaces = namespaces
         self._known = known
         self._gone = gone
+        self.lists = self.ghosts = 0
         self._task: asyncio.Task[None] | None = None
 
     def ask(self) -> None:
@@ -62,6 +66,8 @@ class GhostHunter:
             except (KubeError, msgspec.DecodeError) as error:
                 log.warning("cannot list %s: %s; trying again", self._resource.plural, error)
                 continue
+            self.lists += 1
+            self.ghosts += len(before - alive)
             for uid in before - alive:
                 self._gone(uid)
             return

@@ -1,4 +1,4 @@
-"""kopf as the operator's shell: login, watching Pipelines and PipelineClients, liveness, start and stop.
+"""kopf as the operator's shell: login, watching Pipelines and PipelineClients, start and stop.
 
 Only `on.event` handlers, which write nothing and decide nothing: they hand the object to a sink and return None.
 kopf sends no deletion for what vanished while a watch was being listed again; a listed object that was known before
@@ -18,15 +18,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-import kopf
 import msgspec
 
 from task_pipeline.api.resources import Resource
 from task_pipeline.cache.convert import PipelineClientView, PipelineView
+from task_pipeline.health.pulse import Pulse
 from task_pipeline.kube.config import Connection
+from task_pipeline.watch.framework import kopf
 
 log = logging.getLogger(__name__)
 
+IDENTITY: Any = "task-pipeline"  # else kopf asks for the user's name, and a number has none in a container
 STABLE_SECONDS = 60.0  # kopf has run well when it has run so long
 
 
@@ -83,10 +85,8 @@ class NoProgress(kopf.ProgressStorage):
         return essence
 
 
-def registry(
-    connection: Connection, targets: tuple[Delivery, ...], healthy: Callable[[], str | None]
-) -> kopf.OperatorRegistry:
-    """kopf's handlers: settings, login, one event handler for each resource, and the liveness probe."""
+def registry(connection: Connection, targets: tuple[Delivery, ...]) -> kopf.OperatorRegistry:
+    """kopf's handlers: settings, login, and one event handler for each resource."""
     handlers = kopf.OperatorRegistry()
     kopf.on.startup(registry=handlers)(_configure)
     kopf.on.login(registry=handlers)(_login(connection))
@@ -95,19 +95,11 @@ def registry(
         kopf.on.event(target.resource.group, target.resource.version, target.resource.plural, registry=handlers)(
             _deliver(target)
         )
-
-    @kopf.on.probe(registry=handlers, id="operator")
-    async def probe(**_: Any) -> str:
-        fault = healthy()
-        if fault is not None:
-            raise kopf.PermanentError(fault)
-        return "ok"
-
     return handlers
 
 
 class KopfThread:
-    """kopf in a thread, supervised. `fault` is why it is not watching right now, None while it is."""
+    """kopf in a thread, supervised. `pulse` is that of its loop; `clock` is monotonic seconds."""
 
     def __init__(
         self,
@@ -115,13 +107,14 @@ class KopfThread:
         targets: tuple[Delivery, ...],
         *,
         namespaces: tuple[str, ...],
-        liveness: str | None,
-        healthy: Callable[[], str | None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.fault: str | None = None
-        self._handlers = registry(connection, targets, healthy)
+        self.pulse = Pulse(clock)
+        self._clock = clock
+        self._handlers = registry(connection, targets)
         self._namespaces = namespaces
-        self._liveness = liveness
+        self._began = clock()
+        self._failing_since: float | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="kopf", daemon=True)
 
@@ -134,27 +127,42 @@ class KopfThread:
         self._stop.set()
         await asyncio.to_thread(self._thread.join, seconds)
 
+    def fault(self) -> str | None:
+        """Why nothing will be watched any more; None while that is not so."""
+        dead = self._thread.ident is not None and not self._thread.is_alive() and not self._stop.is_set()
+        return "kopf's thread has ended" if dead else None
+
+    def failing(self) -> float:
+        """For how many seconds kopf has been ending again and again; 0 when it has run well since."""
+        if self._failing_since is None or self._clock() - self._began > STABLE_SECONDS:
+            return 0.0
+        return self._clock() - self._failing_since
+
     async def _run(self) -> None:
+        beat = asyncio.create_task(self.pulse.beat())  # before kopf: it cancels what began after it
         pause = 1.0
         while not self._stop.is_set():
-            began = time.monotonic()
+            self._began = self._clock()
             try:
                 await kopf.operator(
                     registry=self._handlers,
                     clusterwide=not self._namespaces,
                     namespaces=self._namespaces,
                     standalone=True,
+                    identity=IDENTITY,
                     stop_flag=self._stop,
-                    liveness_endpoint=self._liveness,
                 )
             except Exception as error:
-                self.fault = str(error)
                 log.warning("watching Pipelines was interrupted: %s; starting again", error)
             if self._stop.is_set():
-                return
-            pause = 1.0 if time.monotonic() - began > STABLE_SECONDS else min(30.0, pause * 2)
+                break
+            ran_well = self._clock() - self._began > STABLE_SECONDS
+            if ran_well or self._failing_since is None:
+                self._failing_since = self._clock()
+            pause = 1.0 if ran_well else min(30.0, pause * 2)
+            self._began = self._clock()
             await asyncio.sleep(pause)
-            self.fault = None
+        beat.cancel()
 
 
 def _compare(targets: tuple[Delivery, ...]) -> Callable[..., Awaitable[None]]:
