@@ -154,11 +154,11 @@ def fuzz_world() -> Iterator[FuzzWorld]:
 
 @contextmanager
 def _short() -> Iterator[None]:
-    """Streams that end soon, and an API server that is given up soon."""
+    """Streams that end soon; and patience with the API server, which shares one interpreter with whoever asks."""
     values: list[tuple[Any, str, float]] = [
         (module, name, value) for module, known in STREAM.items() for name, value in known.items()
     ]
-    values.append((upstream, "BUDGET", 1.0))
+    values.append((upstream, "BUDGET", 15.0))
     patches = [patch.object(*one) for one in values]
     for one in patches:
         one.start()

@@ -130,7 +130,7 @@ async def test_a_place_that_is_too_old_begins_anew(site: Site) -> None:
 
 async def test_a_client_that_does_not_read_is_told_to_begin_anew(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "BACKLOG", 5)
-    feed = streams._Feed(site.cluster, [streams._Source(PIPELINES, "team-a", None)], "")
+    feed = streams.Feed(site.cluster, [streams.Source(PIPELINES, "team-a", None)], "")
     await asyncio.sleep(0.2)
     for number in range(8):
         await site.create(f"p{number}")

@@ -18,7 +18,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from task_pipeline.kube.errors import KubeError
-from task_pipeline.server import reading
+from task_pipeline.server import crossing, reading
 from task_pipeline.server.auth import audit
 from task_pipeline.server.auth.callers import CALLER, NOBODY, Caller, CallerKind
 from task_pipeline.server.call import Call, Reply
@@ -44,6 +44,7 @@ _HEADERS = {
 _KINDS = {
     Access.CALLER: frozenset({CallerKind.CLIENT, CallerKind.ACCOUNT, CallerKind.RUNNER}),
     Access.ATTEMPT: frozenset({CallerKind.ATTEMPT}),
+    Access.SESSION: frozenset({CallerKind.CLIENT, CallerKind.ACCOUNT}),
 }
 
 _Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -88,7 +89,9 @@ async def _outcome(request: web.Request, handler: _Next) -> tuple[web.StreamResp
         raise  # the caller has gone: there is nobody to answer
     except Exception as error:
         refusal = _problem_of(request, error)
-    return _refusal(request, refusal), refusal
+    route = request.get(ROUTE)
+    page = None if route is None else route.refuse
+    return (_refusal if page is None else page)(request, refusal), refusal
 
 
 def _problem_of(request: web.Request, error: Exception) -> ProblemError:
@@ -218,7 +221,8 @@ class _Endpoint:
         """The caller, who may call this route at all."""
         if self._route.access is Access.PUBLIC:
             return NOBODY
-        caller = await self._services.authenticator.authenticate(request)
+        crossing.check(request)
+        caller = await (self._route.authenticator or self._services.authenticator).authenticate(request)
         if caller.kind is CallerKind.NOBODY:
             raise problem(401, "Unauthorized", "this needs a credential; see docs/authentication.md")
         if caller.kind not in _KINDS[self._route.access]:

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from task_pipeline.cache.convert import job_record
 from task_pipeline.core.records import JobRecord, PipelineJobView
 from task_pipeline.core.remote import claim_of, is_claimable, is_remote, is_stopping
-from task_pipeline.core.workload import JobKind, RemoteKind
+from task_pipeline.core.workload import JobKind, is_remote_kind
 
 EVERY_CLIENT = "*"
 MOST_WAITING = 1000
@@ -70,7 +70,7 @@ class Board:
     def put(self, view: PipelineJobView) -> None:
         """A PipelineJob exists and looks like this."""
         kind = self._kinds.get(view.spec.kind)
-        if isinstance(kind, RemoteKind):
+        if is_remote_kind(kind):
             self.learn(job_record(view))
 
     def learn(self, job: JobRecord) -> None:
@@ -166,7 +166,7 @@ class Board:
             return None
         kind = self._kinds.get(job.spec.kind)
         model = None if kind is None else kind.versions.get(job.spec.version)
-        if not isinstance(kind, RemoteKind) or model is None:
+        if not is_remote_kind(kind) or model is None:
             return None
         try:
             params = model.model_validate(msgspec.json.decode(job.spec.params), by_alias=True, by_name=False)
@@ -177,7 +177,7 @@ class Board:
     def _client(self, job: JobRecord) -> str:
         """Whose workers do the job."""
         kind = self._kinds.get(job.spec.kind)
-        return EVERY_CLIENT if isinstance(kind, RemoteKind) and kind.for_runner else job.spec.client_id
+        return EVERY_CLIENT if is_remote_kind(kind) and kind.for_runner else job.spec.client_id
 
     def _withdraw(self, job: JobRecord) -> None:
         claim = claim_of(job.status)

@@ -40,10 +40,15 @@ def with_document(routes: Sequence[Route]) -> Sequence[Route]:
         Route("GET", "/docs", _nth(made, 1), Access.PUBLIC, "This document for people"),
     )
     everything = (*routes, *about)
-    described = document(everything)
+    described = describe(everything)
     page = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": _POLICY}
     made += [Reply(body=described), Reply(body=_page(described).encode(), headers=page)]
     return everything
+
+
+def describe(routes: Sequence[Route]) -> dict[str, Any]:
+    """The document of those of the routes that are for programs."""
+    return document([route for route in routes if route.refuse is None])
 
 
 def _nth(made: Sequence[Reply], index: int) -> Handler:

@@ -18,8 +18,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from task_pipeline.api.common import MAX_ATTEMPTS
 from task_pipeline.api.group import ANNOTATION_ATTEMPT, LABEL_JOB_HASH
 from task_pipeline.api.resources import PODS
+from task_pipeline.core.missing_log import why_no_log
 from task_pipeline.kube.cluster import Cluster, LogQuery
 from task_pipeline.kube.errors import Invalid, KubeError, NotFound
+from task_pipeline.server import standing
 from task_pipeline.server.auth.callers import CallerKind, Right, Verb
 from task_pipeline.server.call import Call, Reply
 from task_pipeline.server.jobs import find_job
@@ -69,10 +71,17 @@ class LogsQuery(BaseModel):
 async def get_logs(call: Call) -> Reply:
     """The log of one container of one attempt."""
     job = await find_job(call, Verb.GET)
-    if call.caller.kind is CallerKind.ACCOUNT:
-        await call.services.authorizer.require(call.caller, call.path["namespace"], Right("get", "", "pods/log"))
+    await _may_read(call)
     with _shares.take(call.caller):
         return await _answer(call, job, call.query)
+
+
+async def _may_read(call: Call) -> None:
+    """Return when the caller may read logs of the namespace. Raises ProblemError 403, 503."""
+    authorizer, namespace = call.services.authorizer, call.path["namespace"]
+    await authorizer.authorize(call.caller, Verb.GET, namespace)
+    if call.caller.kind is CallerKind.ACCOUNT:
+        await authorizer.require(call.caller, namespace, Right("get", "", "pods/log"))
 
 
 async def _answer(call: Call, job: Object, query: LogsQuery) -> Reply:
@@ -94,7 +103,10 @@ async def _follow(call: Call, job: Object, query: LogsQuery) -> web.StreamRespon
     text, sent, stopping = LogText(), 0, call.services.stopping
     await response.prepare(call.request)
     try:
-        async with asyncio.timeout(FOLLOW_SECONDS), aclosing(_growing(call, job, query)) as pieces:
+        async with (
+            standing.while_it_stands(call, lambda: _may_read(call), FOLLOW_SECONDS),
+            aclosing(_growing(call, job, query)) as pieces,
+        ):
             async for piece in pieces:
                 await response.write(text.feed(piece))
                 sent += len(piece)
@@ -151,15 +163,7 @@ def _attempt_of(pod: Object) -> int | None:
 
 
 def _not_there(job: Object, error: Exception | None = None) -> ProblemError:
-    status, name = job.get("status", {}), job["spec"]["name"]
-    if not status.get("attempt"):
-        return problem(404, "NotStarted", f"job {name} has not been launched, so there is no log yet")
-    if isinstance(error, Invalid):
-        return problem(404, "NotStarted", f"job {name} has no log yet: {error.message}")
-    told = [one["message"] for one in status.get("attempts", ()) if one.get("message")]
-    words = status.get("message") or (told[-1] if told else "")
-    known = f" What its status still knows: {words}" if words else ""
-    return problem(404, "LogGone", f"the log of job {name} is no longer available: its pod is gone.{known}")
+    return problem(404, *why_no_log(job, error.message if isinstance(error, Invalid) else None))
 
 
 routes = (

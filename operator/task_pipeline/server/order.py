@@ -106,16 +106,16 @@ class Orders:
 
     async def queue(self, call: Call) -> Reply:
         """The order, as far as the caller may see it."""
-        everything = await _sees_everything(call.services, call.caller)
+        everything = await sees_everything(call.services, call.caller)
         own = call.caller.client
         if not everything and own is None:
             raise problem(403, "Forbidden", "only who may list Pipelines in all namespaces may read the whole queue")
-        return Reply(body=_order(await self._current(call.services), call.query, None if everything else own))
+        return Reply(body=_order(await self.current(call.services), call.query, None if everything else own))
 
     async def queue_of_client(self, call: Call) -> Reply:
         """The rows of one client."""
         client = await self._client(call)
-        return Reply(body=_order(await self._current(call.services), call.query, client.name))
+        return Reply(body=_order(await self.current(call.services), call.query, client.name))
 
     async def client(self, call: Call) -> Reply:
         """The client itself."""
@@ -142,11 +142,11 @@ class Orders:
         self._overview.snapshot()
         found = self._overview.store.clients.get(name)
         own = call.caller.client == name
-        if found is None or not (own or await _sees_everything(call.services, call.caller)):
+        if found is None or not (own or await sees_everything(call.services, call.caller)):
             raise problem(404, "NotFound", f"there is no client {name}")
         return found
 
-    async def _current(self, services: Services) -> Sequence[Place]:
+    async def current(self, services: Services) -> Sequence[Place]:
         """The order, no older than FRESH; computed off the event loop, by one request for all that ask meanwhile."""
         async with self._making:
             now = services.now()
@@ -183,5 +183,6 @@ def _row(place: Place) -> Row:
     )
 
 
-async def _sees_everything(services: Services, caller: Caller) -> bool:
+async def sees_everything(services: Services, caller: Caller) -> bool:
+    """Whether the caller may see the rows of everybody. Raises ProblemError 503."""
     return caller.kind is CallerKind.ACCOUNT and await may_list(services, caller, EVERY_NAMESPACE)

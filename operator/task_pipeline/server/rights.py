@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from task_pipeline.api.pipeline import PipelineSpec
-from task_pipeline.core.workload import JobKind, RemoteKind
+from task_pipeline.core.workload import JobKind, is_remote_kind
 from task_pipeline.server.auth.callers import Caller, CallerKind, Right
 from task_pipeline.server.services import Services
 
@@ -32,7 +32,7 @@ async def check(services: Services, caller: Caller, namespace: str, spec: Pipeli
 def needed(kinds: Iterable[JobKind]) -> Iterator[Right]:
     """The writing verbs that the kinds use on what they launch, if they launch anything."""
     for kind in kinds:
-        if isinstance(kind, RemoteKind):
+        if is_remote_kind(kind):
             continue
         for right in kind.rights:
             if right.resource == kind.resource:

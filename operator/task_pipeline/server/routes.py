@@ -11,10 +11,13 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
+from aiohttp import web
 from pydantic import BaseModel
 
 from task_pipeline.api.common import JOB_PATTERN, SUBDOMAIN_PATTERN
+from task_pipeline.server.auth.callers import Authenticator
 from task_pipeline.server.call import Call, Reply
+from task_pipeline.server.problem import ProblemError
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -23,6 +26,7 @@ API = "/api/v1"
 MAX_BODY = 3 * 2**20
 
 Handler = Callable[[Call], Awaitable[Reply]]
+Refuse = Callable[[web.Request, ProblemError], web.StreamResponse]
 
 
 class Access(StrEnum):
@@ -31,6 +35,7 @@ class Access(StrEnum):
     PUBLIC = "public"
     CALLER = "caller"
     ATTEMPT = "attempt"
+    SESSION = "session"
 
 
 class Part(NamedTuple):
@@ -65,7 +70,8 @@ class Route:
     `answers` are the models of the bodies by status, None for no body; `problems` the statuses of problems besides
     those that any route may have. `timeout` is in seconds. `stream` marks a route that is meant to be held open, which
     the cap on concurrent requests does not count. `largest` is how many bytes a body may have. `headers` documents what
-    a route reads beyond the usual, name to meaning.
+    a route reads beyond the usual, name to meaning. A page has `refuse`, which makes its refusals, and is not in the
+    OpenAPI document; what needs a session brings its own `authenticator`.
     """
 
     method: str
@@ -83,6 +89,8 @@ class Route:
     largest: int = MAX_BODY
     headers: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
+    refuse: Refuse | None = None
+    authenticator: Authenticator | None = None
 
     @property
     def parts(self) -> Mapping[str, Part]:

@@ -14,6 +14,7 @@ from task_pipeline.core.workload import JobKind
 from task_pipeline.kinds.registry import KINDS
 from task_pipeline.kube.cluster import Cluster
 from task_pipeline.server.auth.callers import Authenticator, Authorizer
+from task_pipeline.server.places import Places
 from task_pipeline.settings import Settings
 
 
@@ -35,6 +36,7 @@ class Services:
 
     The authorizer is asked with the namespace "*" whether a caller may list the Pipelines of all namespaces.
     `queued` gives how many jobs of all clients are enqueued, None while that is not known without asking.
+    `places` are the namespaces of the cluster.
     `address` tells whose request it is, for the audit log. `stopping` is set once the process has been told to stop:
     what is held open (long polls, streams) then ends by itself.
     """
@@ -47,4 +49,5 @@ class Services:
     kinds: Mapping[str, JobKind] = field(default_factory=lambda: KINDS)
     address: Callable[[web.Request], str] = _peer
     queued: Callable[[], int | None] = _unknown
+    places: Places = field(default_factory=Places)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

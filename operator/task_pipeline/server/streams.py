@@ -56,7 +56,7 @@ class WatchQuery(BaseModel):
     )
 
 
-class _Source(NamedTuple):
+class Source(NamedTuple):
     """One watch: a resource in a namespace, chosen by fields."""
 
     resource: Resource
@@ -64,7 +64,7 @@ class _Source(NamedTuple):
     fields: str | None
 
 
-class _Event(NamedTuple):
+class Event(NamedTuple):
     """One server-sent event."""
 
     name: str
@@ -77,7 +77,7 @@ class _Event(NamedTuple):
         return b"event: %s\n%sdata: %s\n\n" % (self.name.encode(), place, self.data)
 
 
-RELIST = _Event("relist")
+RELIST = Event("relist")
 
 
 class Streams:
@@ -113,12 +113,12 @@ class Streams:
         place = call.headers.get("Last-Event-ID", "")
         if place and not (place.isdecimal() and len(place) < 20):
             raise problem(400, "InvalidPlace", "Last-Event-ID must be the id of an event of this stream")
-        sources = await _sources(call)
+        sources = await sources_of(call)
         with self._shares.take(call.caller):
             return Reply(200, await _serve(call, sources, place))
 
 
-async def _sources(call: Call) -> Sequence[_Source]:
+async def sources_of(call: Call) -> Sequence[Source]:
     """The watches that answer the query, each within what the caller may see. Raises ProblemError."""
     query: WatchQuery = call.query
     if query.pipeline is not None and query.namespace is None:
@@ -133,18 +133,18 @@ async def _sources(call: Call) -> Sequence[_Source]:
         await call.services.authorizer.authorize(call.caller, Verb.LIST, query.namespace)
         places = [query.namespace]
     named = [] if query.pipeline is None else [f"metadata.name={query.pipeline}"]
-    found = [_Source(PIPELINES, place, ",".join([*mine, *named]) or None) for place in places]
+    found = [Source(PIPELINES, place, ",".join([*mine, *named]) or None) for place in places]
     if query.pipeline is not None:
         fields = ",".join([*mine, f"spec.pipeline={query.pipeline}"])
-        found += [_Source(PIPELINE_JOBS, place, fields) for place in places]
+        found += [Source(PIPELINE_JOBS, place, fields) for place in places]
     return found
 
 
-async def _serve(call: Call, sources: Sequence[_Source], place: str) -> web.StreamResponse:
+async def _serve(call: Call, sources: Sequence[Source], place: str) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
     await response.prepare(call.request)
     await response.write(b": task-pipeline\n\n")
-    feed, stopping = _Feed(call.services.cluster, sources, place), call.services.stopping
+    feed, stopping = Feed(call.services.cluster, sources, place), call.services.stopping
     clock = asyncio.get_running_loop().time
     end = clock() + STREAM_SECONDS
     try:
@@ -165,20 +165,20 @@ async def _serve(call: Call, sources: Sequence[_Source], place: str) -> web.Stre
     return response
 
 
-class _Feed:
+class Feed:
     """The events of several watches in one queue.
 
     An event's id is a place up to which every watch has been told of: whoever comes back with it may hear something
     twice, and misses nothing.
     """
 
-    def __init__(self, cluster: Cluster, sources: Sequence[_Source], place: str) -> None:
-        self.events: asyncio.Queue[_Event] = asyncio.Queue(BACKLOG)
+    def __init__(self, cluster: Cluster, sources: Sequence[Source], place: str) -> None:
+        self.events: asyncio.Queue[Event] = asyncio.Queue(BACKLOG)
         self._cluster = cluster
         self._places = [int(place or 0)] * len(sources)
         self.tasks = [asyncio.create_task(self._follow(index, source)) for index, source in enumerate(sources)]
 
-    async def _follow(self, index: int, source: _Source) -> None:
+    async def _follow(self, index: int, source: Source) -> None:
         try:
             if not self._places[index]:
                 await self._list(index, source)
@@ -190,25 +190,25 @@ class _Feed:
                 self.events.get_nowait()
             self.events.put_nowait(RELIST)
 
-    async def _list(self, index: int, source: _Source) -> None:
+    async def _list(self, index: int, source: Source) -> None:
         """Tell what exists; the place of the whole list is good when it has been told."""
         token = None
         while True:
             raw = await persistently(partial(self._page, source, token))
             page = orjson.loads(raw)
             for item in page["items"]:
-                await self.events.put(_Event("added", data=_data(source, item)))
+                await self.events.put(Event("added", data=_data(source, item)))
             token = page["metadata"].get("continue")
             if not token:
                 await self.events.put(self._at(index, page["metadata"]["resourceVersion"], "bookmark"))
                 return
 
-    async def _page(self, source: _Source, token: str | None) -> bytes:
+    async def _page(self, source: Source, token: str | None) -> bytes:
         return await self._cluster.list(
             source.resource, source.namespace, fields=source.fields, limit=PAGE, continue_token=token
         )
 
-    async def _watch(self, index: int, source: _Source) -> None:
+    async def _watch(self, index: int, source: Source) -> None:
         """Tell what happens until the watch ends, or breaks in a way that passes."""
         place = str(self._places[index])
         lines = self._cluster.watch(source.resource, source.namespace, fields=source.fields, resource_version=place)
@@ -220,19 +220,19 @@ class _Feed:
                 raise Gone(410, "Expired", str(error)) from error
             log.debug("a watch of %s broke: %s", source.resource.plural, error)
 
-    def _event(self, index: int, source: _Source, event: Object) -> _Event:
+    def _event(self, index: int, source: Source, event: Object) -> Event:
         thing, kind = event["object"], event["type"]
         if kind == "ERROR":
             raise Gone(int(thing.get("code", 410)), str(thing.get("reason", "")), str(thing.get("message", "")))
         data = b"{}" if kind == "BOOKMARK" else _data(source, thing)
         return self._at(index, thing["metadata"]["resourceVersion"], _NAMES[kind], data)
 
-    def _at(self, index: int, version: str, name: str, data: bytes = b"{}") -> _Event:
+    def _at(self, index: int, version: str, name: str, data: bytes = b"{}") -> Event:
         self._places[index] = int(version)
-        return _Event(name, str(min(self._places) or ""), data)
+        return Event(name, str(min(self._places) or ""), data)
 
 
-def _data(source: _Source, thing: Object) -> bytes:
+def _data(source: Source, thing: Object) -> bytes:
     head = {"apiVersion": source.resource.api_version, "kind": source.resource.kind}
     slim = summary(thing) if source.resource == PIPELINES else shown(thing)
     return orjson.dumps(head | slim)

@@ -4,23 +4,18 @@ Rule: nothing is stored and nothing is asked of the cluster but the PipelineClie
 parts of the spec are wrong, so that a caller needs one round only.
 """
 
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from task_pipeline.api.common import MAX_JOBS
-from task_pipeline.api.decode import InvalidObject, decode_pipeline_spec
-from task_pipeline.api.faults import MAX_FAULTS as MOST_TOLD
-from task_pipeline.api.faults import FieldError
 from task_pipeline.api.group import DEFAULT_CLIENT, RESERVED_PREFIX
 from task_pipeline.api.pipeline import PipelineSpec
 from task_pipeline.api.resources import PIPELINE_CLIENTS
 from task_pipeline.cache.convert import PipelineClientView, client_record
 from task_pipeline.core.clients import refusal
 from task_pipeline.core.records import ClientRecord, PipelineRecord, PipelineStatus
-from task_pipeline.kinds.registry import check_params
+from task_pipeline.kinds.judging import spec_faults
 from task_pipeline.kube.errors import NotFound
 from task_pipeline.server.answers import PlannedStage, Verdict
 from task_pipeline.server.auth.callers import Verb
@@ -85,14 +80,7 @@ def judge(
     services: Services, namespace: str, spec: Any, client: ClientRecord | None
 ) -> tuple[PipelineSpec | None, Faults]:
     """The decoded spec, None if it cannot be decoded, and its faults as (path, message)."""
-    decoded, found = None, list[FieldError]()
-    try:
-        decoded = decode_pipeline_spec(spec)
-    except InvalidObject as error:
-        found += error.errors
-    known = {fault.path for fault in found}
-    of_params = (fault for fault in _params_faults(services, spec) if fault.path not in known)
-    found += islice(of_params, MOST_TOLD)
+    decoded, found = spec_faults(spec, services.settings.kind_defaults, services.kinds)
     faults = [(fault.path, fault.message) for fault in found]
     if decoded is not None and (text := client_refusal(client, namespace, decoded)):
         path, _, message = text.partition(": ")
@@ -127,18 +115,6 @@ def metadata_faults(metadata: NewMetadata, namespace: str) -> Faults:
             if name.startswith(RESERVED_PREFIX):
                 faults.append((f"metadata.{field}", f"names that begin with {RESERVED_PREFIX} are the operator's"))
     return faults
-
-
-def _params_faults(services: Services, spec: Any) -> Iterator[FieldError]:
-    jobs = spec.get("jobs") if isinstance(spec, Mapping) else None
-    for index, job in enumerate(jobs[:MAX_JOBS] if isinstance(jobs, list) else ()):
-        if not isinstance(job, Mapping):
-            continue
-        kind, version, params = job.get("kind"), job.get("version"), job.get("params")
-        if isinstance(kind, str) and isinstance(version, str) and isinstance(params, Mapping | None):
-            defaults = services.settings.kind_defaults
-            for fault in check_params(kind, version, params or {}, defaults, services.kinds):
-                yield FieldError(f"spec.jobs[{index}].{fault.path}", fault.message)
 
 
 def _plan(spec: PipelineSpec) -> list[PlannedStage]:

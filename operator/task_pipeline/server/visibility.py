@@ -3,15 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 
-import orjson
-
-from task_pipeline.api.resources import NAMESPACES
 from task_pipeline.server.auth.callers import EVERY_NAMESPACE, Caller, CallerKind, Verb
 from task_pipeline.server.problem import ProblemError, problem
 from task_pipeline.server.services import Services
-from task_pipeline.server.upstream import persistently
 
-MAX_ASKED = 500  # namespaces that are asked about one by one
 _AT_ONCE = 8
 
 
@@ -31,11 +26,17 @@ async def namespaces(services: Services, caller: Caller) -> Sequence[str | None]
             raise problem(403, "Forbidden", f"a credential of kind {caller.kind} lists no Pipelines")
 
 
+async def are_part(services: Services, caller: Caller, found: Sequence[str | None]) -> bool:
+    """Whether `found`, the namespaces of the caller, may lack some because the cluster has too many to ask about."""
+    if caller.kind is not CallerKind.ACCOUNT or services.settings.namespaces or None in found:
+        return False
+    return (await services.places.known(services.cluster)).cut
+
+
 async def _asked_one_by_one(services: Services, caller: Caller, watched: list[str]) -> list[str]:
     names = watched
     if not names:
-        raw = await persistently(lambda: services.cluster.list(NAMESPACES, None, limit=MAX_ASKED, metadata_only=True))
-        names = sorted(item["metadata"]["name"] for item in orjson.loads(raw)["items"])
+        names = list((await services.places.known(services.cluster)).names)
     at_once = asyncio.Semaphore(_AT_ONCE)
 
     async def ask(name: str) -> bool:

@@ -66,7 +66,7 @@ class RequestAuthenticator:
             return await self.client(credential, address)
         if is_ours(credential.token):
             return await self._of_ours(credential.token, address)
-        return await self._of_kubernetes(credential.token, address)
+        return await self.account(credential.token, address)
 
     async def _of_ours(self, token: str, address: str) -> Caller:
         try:
@@ -86,7 +86,8 @@ class RequestAuthenticator:
             raise self._gate.wrong_token(address)
         return Caller(CallerKind.CLIENT, claim.client, namespaces, claim.client)
 
-    async def _of_kubernetes(self, token: str, address: str) -> Caller:
+    async def account(self, token: str, address: str) -> Caller:
+        """The Kubernetes user with that token. Raises ProblemError 401 or 429, and KubeError."""
         if not self._accounts.is_known(token) and (refusal := self._gate.must_wait(address)):
             raise refusal
         account = await self._accounts.account(token)

@@ -7,6 +7,8 @@ reading that could not be renewed.
 """
 
 import asyncio
+import hashlib
+import hmac
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -128,6 +130,20 @@ class Credentials:
             raise problem
         return None if login is None else login.namespaces
 
+    def proof(self, client: str, secret: str) -> str:
+        """What a session remembers of a secret that has just been found right: neither it nor what is stored of it."""
+        return _proof(secrets.digest(self._pepper, client, secret))
+
+    async def proved(self, client: str, proof: str) -> frozenset[str] | None:
+        """The namespaces of the client while the secret of `proof` is one of its own, else None. Raises KubeError."""
+        problem = await self._renew(FRESH_SECONDS)
+        login, now = self._logins.get(client, _NOBODY), self._now()
+        if any(hmac.compare_digest(_proof(one.digest), proof) for one in login.hashes if now < one.not_after):
+            return login.namespaces
+        if problem is not None:
+            raise problem
+        return None
+
     def _match(self, client: str, presented: bytes) -> Login | None:
         login = self._logins.get(client, _NOBODY)
         return login if secrets.matches(presented, login.hashes, self._now()) else None
@@ -214,6 +230,10 @@ class Credentials:
         if found is None:
             log.warning("Secret %s, which a PipelineClient names, holds no hash of a client secret", name)
         return found
+
+
+def _proof(digest: bytes) -> str:
+    return hashlib.sha256(b"session:" + digest).hexdigest()
 
 
 async def read_pepper(cluster: Cluster, namespace: str) -> bytes:

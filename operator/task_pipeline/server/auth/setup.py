@@ -37,13 +37,14 @@ class AuthConfig:
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """The parts that the rest of the server uses. `ring` is for whoever rotates keys."""
+    """The parts that the rest of the server uses. `ring` is for whoever signs with its keys, or rotates them."""
 
     authenticator: RequestAuthenticator
     authorizer: RequestAuthorizer
     tokens: Tokens
     gate: Gate
     ring: KeyRing
+    credentials: Credentials
     routes: tuple[Route, ...]
 
 
@@ -62,7 +63,7 @@ def set_up(
     gate = Gate(config.limits, networks(config.proxies), clock)
     authenticator = RequestAuthenticator(credentials, tokens, accounts, gate, runner=_user(config.runner))
     endpoint = TokenEndpoint(authenticator, tokens, gate)
-    return Auth(authenticator, RequestAuthorizer(accounts), tokens, gate, ring, (endpoint.route(),))
+    return Auth(authenticator, RequestAuthorizer(accounts), tokens, gate, ring, credentials, (endpoint.route(),))
 
 
 def _user(account: str | None) -> str | None:
