@@ -7,11 +7,11 @@ closed, `unlimited` no limit, and negative is refused. Settings marked `Live` ch
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationInfo
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -68,6 +68,18 @@ def _url(text: str) -> str:
     if target.query:
         raise ValueError("must not have a query (?...)")
     return target.url.rstrip("/")
+
+
+def _below(other: str) -> Callable[[float, ValidationInfo], float]:
+    """A check that a number is smaller than the setting `other`, which stands before it."""
+
+    def check(value: float, info: ValidationInfo) -> float:
+        bound = info.data.get(other)
+        if bound is not None and value >= bound:
+            raise ValueError(f"must be less than {other}, which is {bound:g}")
+        return value
+
+    return check
 
 
 Limit = Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_limit)]
@@ -141,8 +153,31 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("kubeconfig", f"{PREFIX}KUBECONFIG", "KUBECONFIG"),
         description="The kubeconfig file; inside a pod the service account is used instead.",
     )
-    health_port: Annotated[int, Field(ge=0, le=65_535)] = Field(default=8080, description="Port of /healthz; 0: none.")
-    health_address: str = Field(default="127.0.0.1", description="Address of /healthz.")
+    leader_election: bool = Field(
+        default=True,
+        description="Whether this replica works only while it holds the Lease task-pipeline-operator in the operator's "
+        "namespace. false: it always works; start no other beside it.",
+    )
+    leader_lease_duration: Annotated[int, Field(ge=1, le=300)] = Field(
+        default=15, description="Seconds after its last renewal for which others leave the Lease to its holder."
+    )
+    leader_renew_deadline: Annotated[float, Field(gt=0), AfterValidator(_below("leader_lease_duration"))] = Field(
+        default=10.0,
+        validate_default=True,
+        description="Seconds after its last renewal for which the holder works; then it leaves the process.",
+    )
+    leader_retry_period: Annotated[float, Field(ge=0.1), AfterValidator(_below("leader_renew_deadline"))] = Field(
+        default=2.0, validate_default=True, description="Seconds between two tries to get the Lease, or to renew it."
+    )
+    health_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
+        default=8080, description="Port of /healthz, /readyz and /metrics of the operator; 0: none."
+    )
+    metrics_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
+        default=0,
+        description="Port of /metrics, /healthz and /readyz of the HTTP runner, and of /metrics of the REST server, "
+        "which never shows them on its own port; 0: none.",
+    )
+    health_address: str = Field(default="127.0.0.1", description="Address of both ports.")
     server_address: str = Field(default="127.0.0.1", description="Address of the REST server.")
     server_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
         default=8090, description="Port of the REST server; 0: any that is free, which the log then names."
@@ -150,6 +185,11 @@ class Settings(BaseSettings):
     server_proxies: Names = Field(
         default=(),
         description="Networks such as 10.0.0.0/8 whose X-Forwarded-For the REST server believes.",
+    )
+    server_secure_cookies: bool = Field(
+        default=True,
+        description="Whether browsers send the cookie of the web pages over TLS only. false: also over plain HTTP, for "
+        "a server that is tried out without TLS.",
     )
     http_runner_account: str | None = Field(
         default=None,

@@ -3,7 +3,16 @@
 A Resource is what an API path is built from; nothing here knows how to send a request.
 """
 
+import re
 from dataclasses import dataclass
+from urllib.parse import quote
+
+_PLAIN = re.compile(r"[A-Za-z0-9._-]*").fullmatch
+_ELSEWHERE = frozenset({"", ".", ".."})  # a server takes them for steps of a path
+
+
+class ImpossibleName(ValueError):
+    """A name that would make a path that of something else; the text repeats it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +30,24 @@ class Resource:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str | None, name: str | None = None, subresource: str | None = None) -> str:
-        """The URL path: of one namespace, or of all when `namespace` is None."""
+        """The URL path, encoded: of one namespace, or of all when `namespace` is None.
+
+        Raises ImpossibleName for a name that would make it the path of something else: "", "." and "..".
+        """
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         parts = [root]
         if namespace is not None:
-            parts.append(f"namespaces/{namespace}")
+            parts.append(f"namespaces/{_segment(namespace)}")
         parts.append(self.plural)
-        parts.extend(part for part in (name, subresource) if part is not None)
+        parts.extend(_segment(part) for part in (name, subresource) if part is not None)
         return "/".join(parts)
+
+
+def _segment(text: str) -> str:
+    """`text` as one segment of a path, whatever it holds: names come from users, too."""
+    if text in _ELSEWHERE:
+        raise ImpossibleName(f"{text!r} is no name of an object")
+    return text if _PLAIN(text) else quote(text, safe=":")
 
 
 PIPELINES = Resource("taskpipeline.dev", "v1alpha1", "pipelines", "Pipeline")

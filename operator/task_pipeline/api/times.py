@@ -4,6 +4,7 @@ Rule: this is the only place that turns a datetime into text and back. It never 
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 def format_time(moment: datetime) -> str:
@@ -13,6 +14,7 @@ def format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
+@lru_cache(maxsize=4096)  # the same few times are asked for at every look at a job
 def parse_time(text: str) -> datetime:
     """The UTC datetime of an RFC 3339 `text` (any offset, any number of decimals).
 

@@ -14,8 +14,11 @@ from task_pipeline.core.records import Condition, JobRecord, JobStatus, Pipeline
 _NO_PARAMS = Raw(b"{}")
 
 
-def slim_job(job: JobRecord) -> JobRecord:
-    """`job` as it is remembered: a final one without params, attempts, workload and words."""
+def slim_job(job: JobRecord, *, ends: bool = False) -> JobRecord:
+    """`job` as it is remembered: a final one without params, attempts and words, and of its workload only the UID.
+
+    `ends`: with the time of its end, which only traces ask for.
+    """
     if not job.final:
         return job
     spec, status = job.spec, job.status
@@ -37,7 +40,9 @@ def slim_job(job: JobRecord) -> JobRecord:
             state=status.state,
             reason=intern(status.reason),
             attempt=status.attempt,
+            workload=None if status.workload is None else replace(status.workload, kind="", name=""),
             start_time=status.start_time,
+            completion_time=status.completion_time if ends else None,
         ),
     )
 

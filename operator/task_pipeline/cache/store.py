@@ -26,6 +26,10 @@ class Store:
         self.pipelines: dict[str, PipelineRecord] = {}
         self.jobs: dict[str, JobRecord] = {}
         self.clients: dict[str, ClientRecord] = {}
+        self.unreadable_jobs: set[str] = set()
+        """UIDs of jobs of which there is a later version than their record, one that cannot be read."""
+        self.keep_ends = False
+        """Whether the times at which jobs ended are remembered."""
         self._job_by_hash: dict[str, str] = {}
         self._jobs_of: dict[str, set[str]] = {}
         self._tallies: dict[str, dict[int, Tally]] = {}  # by Pipeline and run
@@ -63,7 +67,8 @@ class Store:
             self._jobs_of.setdefault(record.pipeline_uid, set()).add(record.uid)
             self._job_by_hash[record.hash] = record.uid
         self._count(record, 1)
-        self.jobs[record.uid] = slim_job(record)
+        self.unreadable_jobs.discard(record.uid)
+        self.jobs[record.uid] = slim_job(record, ends=self.keep_ends)
         return True
 
     def drop_job(self, uid: str) -> JobRecord | None:
@@ -73,6 +78,7 @@ class Store:
         if record is None:
             return None
         self._count(record, -1)
+        self.unreadable_jobs.discard(uid)
         self._forget_ended(record)
         if self._job_by_hash.get(record.hash) == uid:
             del self._job_by_hash[record.hash]
@@ -199,6 +205,10 @@ class Store:
     def workloads_of(self, job_hash: str) -> Iterable[WorkloadView]:
         """Everything that carries the job's hash."""
         return list(self._workloads.get(job_hash, {}).values())
+
+    def left_behind(self) -> list[str]:
+        """The hashes of jobs that are not known, and of which there are workloads."""
+        return [job_hash for job_hash in self._workloads if job_hash not in self._job_by_hash]
 
     def _take_out(self, uid: str) -> None:
         job_hash = self._hash_of_workload.pop(uid)

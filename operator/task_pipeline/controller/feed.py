@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Generic, NamedTuple, TypeVar
 
 from task_pipeline.api.group import ANNOTATION_ATTEMPT, LABEL_JOB_HASH
-from task_pipeline.api.objects import WorkloadView
+from task_pipeline.api.objects import PodView, WorkloadView
+from task_pipeline.api.states import State
 from task_pipeline.cache.convert import (
     PipelineClientView,
     PipelineView,
@@ -28,6 +29,9 @@ from task_pipeline.core.remnants import has_ended, remains
 log = logging.getLogger(__name__)
 
 W = TypeVar("W", bound=WorkloadView)
+
+COUNT_SOON = 0.25  # seconds after which a Pipeline looks at changes of its jobs that only count: they come in bursts
+PROGRESS_SOON = 0.5  # seconds after which a job looks at news of a pod that lives on
 
 
 class _Remnant(NamedTuple):
@@ -71,13 +75,14 @@ class Feed:
         before = self._store.jobs.get(record.uid)
         if not self._store.put_job(record):
             return
+        if before is None and self._lingering.pop(record.hash, None) is not None:
+            self._scheduler.job_gone(record.hash)  # it is a job of its own, whatever has had its name before
         self._scheduler.job_changed(record, before)
         if record.final:
             self._forget_ended(record)
         self._work.add(Key(Of.JOB, record.uid))
         if before is None or before.status.state is not record.status.state or record.final:
-            self._work.add(Key(Of.PIPELINE, record.pipeline_uid))
-            self._tell_if_stage_over(record)
+            self._wake_pipeline(record)
         elif before.status.reason != record.status.reason and record.waiting:
             self._work.add(Key(Of.PIPELINE, record.pipeline_uid), Urgency.LOW)
 
@@ -87,10 +92,26 @@ class Feed:
             if has_ended(view) and not is_claimless(view, job):
                 self._store.forget_workload(view.metadata.uid)
 
-    def _tell_if_stage_over(self, record: JobRecord) -> None:
-        stage = self._store.tally(record.pipeline_uid, record.spec.run).stage(record.spec.stage_index)
-        if record.final and stage.unfinished == 0 and record.pipeline_uid in self._store.pipelines:
-            self.stage_over(record.pipeline_uid)
+    def _wake_pipeline(self, job: JobRecord) -> None:
+        """The Pipeline of a job that has changed its state: at once if more than a count may follow from it."""
+        key, pipeline = Key(Of.PIPELINE, job.pipeline_uid), self._store.pipelines.get(job.pipeline_uid)
+        stage_over = self._store.tally(job.pipeline_uid, job.spec.run).stage(job.spec.stage_index).unfinished == 0
+        first_start = pipeline is not None and pipeline.status.state is State.READY
+        if stage_over or first_start or job.status.state not in (State.IN_PROGRESS, State.DONE):
+            self._work.add(key)
+        else:
+            self._work.add_after(key, COUNT_SOON)
+        if stage_over and pipeline is not None:
+            self.stage_over(job.pipeline_uid)
+
+    def job_unreadable(self, uid: str, version: int) -> None:
+        """This version of a PipelineJob cannot be read: until another can, nothing is done about the job. What is known
+        of it is from before, and a launch that follows from that could be one that nobody wants any more.
+        """
+        job = self._store.jobs.get(uid)
+        if job is not None and version > job.rv:
+            self._store.unreadable_jobs.add(uid)
+            self._scheduler.withdraw(job)
 
     def job_gone(self, uid: str) -> None:
         """A PipelineJob does not exist any more."""
@@ -110,11 +131,7 @@ class Feed:
             if before not in (None, job_hash):
                 self._wake_owner(before)
                 self._free_if_over(before)
-            self._wake_owner(job_hash)
-            self._wake_claimless(job_hash, view)
-            owner = self._store.job_by_hash(job_hash)
-            if owner is not None and owner.final:
-                self._forget_ended(owner)
+            self._news_of_workload(job_hash, view)
             self._free_if_over(job_hash)
 
     def workload_gone(self, uid: str) -> None:
@@ -146,6 +163,17 @@ class Feed:
         for job_hash in [job_hash for job_hash, left in self._lingering.items() if left.job_uid == uid]:
             self._free_if_over(job_hash)
 
+    def keep_remnants(self) -> None:
+        """What runs of PipelineJobs that were gone before this process began keeps their slots, as it did before; to be
+        called when everything has been delivered, and before the first slot is handed out.
+        """
+        for job_hash in self._store.left_behind():
+            owned = [view for view in self._store.workloads_of(job_hash) if view.metadata.controller_uid is not None]
+            if job_hash not in self._lingering and remains(owned, self._now())[0]:
+                self._lingering[job_hash] = _Remnant(str(owned[0].metadata.controller_uid), "")
+                self._scheduler.keep(job_hash)
+                self._free_if_over(job_hash)
+
     def has_remnants(self, pipeline_uid: str) -> bool:
         """Whether something runs, or may, of PipelineJobs of the Pipeline that do not exist any more."""
         return any(left.pipeline_uid == pipeline_uid for left in self._lingering.values())
@@ -174,11 +202,31 @@ class Feed:
         if job is not None and not job.final:
             self._work.add(Key(Of.JOB, job.uid))
 
-    def _wake_claimless(self, job_hash: str, view: WorkloadView) -> None:
-        """A final job looks again when a workload shows up that its status does not know."""
+    def _news_of_workload(self, job_hash: str, view: WorkloadView) -> None:
+        """The job of a workload looks at it; a final one only when its status does not know of it."""
         job = self._store.job_by_hash(job_hash)
-        if job is not None and job.final and is_claimless(view, job):
-            self._work.add(Key(Of.JOB, job.uid))
+        if job is None:
+            return
+        key = Key(Of.JOB, job.uid)
+        if job.final:
+            if is_claimless(view, job) or is_stray(view, job):
+                self._work.add(key)
+            self._forget_ended(job)
+        elif job.status.state is State.IN_PROGRESS and _lives_on(view):
+            self._work.add_after(key, PROGRESS_SOON)
+        else:
+            self._work.add(key)
+
+    def look_at_endings(self) -> None:
+        """Jobs that may have ended while nobody looked come before all the others: their slots are free.
+
+        To be called when everything has been delivered.
+        """
+        for job in self._store.jobs.values():
+            if job.holds_slot:
+                views = list(self._store.workloads_of(job.hash))
+                if not views or any(map(_is_ending, views)):
+                    self._work.add(Key(Of.JOB, job.uid), Urgency.ENDING)
 
     def _wake_invalid(self, client: str) -> None:
         """Pipelines that never started are judged again when their client has changed."""
@@ -188,11 +236,49 @@ class Feed:
                 self._work.add(Key(Of.PIPELINE, record.uid))
 
 
+def _lives_on(view: WorkloadView) -> bool:
+    """Whether it is a pod of which nothing has ended and nobody wants it to: nothing follows from it at once."""
+    return (
+        isinstance(view, PodView)
+        and view.metadata.deletion_timestamp is None
+        and view.status.phase in ("Pending", "Running")
+        and all(container.state.terminated is None for container in view.status.container_statuses)
+    )
+
+
+def _is_ending(view: WorkloadView) -> bool:
+    """Whether it is over, or a pod of which something is: its job may give its slot back."""
+    return not _lives_on(view) if isinstance(view, PodView) else has_ended(view)
+
+
 def is_claimless(view: WorkloadView, job: JobRecord) -> bool:
     """Whether `view` is the workload of an attempt after the last that the job's status knows."""
     following = str((job.status.attempt or 0) + 1)
     meta = view.metadata
     return meta.controller_uid == job.uid and meta.annotations.get(ANNOTATION_ATTEMPT) == following
+
+
+def is_stray(view: WorkloadView, job: JobRecord) -> bool:
+    """Whether `view` lives on for an attempt that is over, and has to be stopped.
+
+    A leader whose time was over has sent it, and it came when the attempt's own workload had been removed: the status
+    knows nothing of it. Or it is kept alive by a container that somebody has put beside the one that ended. What has
+    only begun to end is none: a pod ends some time after its containers, a Kubernetes Job after its pod.
+    """
+    meta, status = view.metadata, job.status
+    attempt = meta.annotations.get(ANNOTATION_ATTEMPT, "")
+    if meta.controller_uid != job.uid or not attempt.isdigit() or int(attempt) > (status.attempt or 0):
+        return False
+    known = {one.uid for one in (status.workload, *(past.workload for past in status.attempts)) if one is not None}
+    if meta.uid not in known:
+        return _lives_on(view) if isinstance(view, PodView) else not has_ended(view)
+    is_over = not job.holds_slot or status.workload is None or status.workload.uid != meta.uid
+    return is_over and isinstance(view, PodView) and _is_kept_alive(view)
+
+
+def _is_kept_alive(pod: PodView) -> bool:
+    states = [container.state for container in pod.status.container_statuses]
+    return any(state.terminated is not None for state in states) and any(state.running is not None for state in states)
 
 
 class PipelineSink:
@@ -233,6 +319,10 @@ class JobSink:
 
     def gone(self, uid: str) -> None:
         self._feed.job_gone(uid)
+
+    def unreadable(self, uid: str, version: int) -> None:
+        """This version of the PipelineJob cannot be read."""
+        self._feed.job_unreadable(uid, version)
 
 
 class WorkloadSink(Generic[W]):

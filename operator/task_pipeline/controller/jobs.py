@@ -14,7 +14,7 @@ from task_pipeline.cache.store import Store
 from task_pipeline.controller.arrivals import Arrivals
 from task_pipeline.controller.cleaner import Cleaner
 from task_pipeline.controller.executor import Executor
-from task_pipeline.controller.feed import Feed, is_claimless
+from task_pipeline.controller.feed import Feed, is_claimless, is_stray
 from task_pipeline.controller.launcher import Launcher, parsed_kind
 from task_pipeline.controller.scheduler import Scheduler
 from task_pipeline.controller.workloads import Workloads
@@ -26,6 +26,7 @@ from task_pipeline.core.messages import STATUS_LENGTH, shortened
 from task_pipeline.core.records import JobRecord, JobStatus, PipelineRecord, WorkloadRef
 from task_pipeline.core.stages import judge
 from task_pipeline.kube.errors import ApiError, Conflict, is_transient
+from task_pipeline.observability.logs import about
 from task_pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -70,14 +71,21 @@ class JobReconciler:
             tools.launcher.forget(uid)
             tools.feed.remnant(uid)
             return
-        decision = decide_job(self._facts(job), tools.now())
+        if uid in tools.store.unreadable_jobs:
+            return
+        if job.final and job.pipeline_uid in tools.store.pipelines:
+            tools.work.cancel_later(Key(Of.JOB, uid))
+            await self._remove_strays(job)
+            return
+        now = tools.now()
+        decision = decide_job(self._facts(job, now), now)
         if decision.status is not None and await self._workloads.look_closer(job, decision.status):
-            decision = decide_job(self._facts(job), tools.now())
+            now = tools.now()
+            decision = decide_job(self._facts(job, now), now)
         self._tell_scheduler(job, decision)
         await self._act(job, decision)
-        if job.final:
-            await self._remove_claimless(job)
-        elif decision.eligible and decision.status is None:
+        await self._remove_strays(job)
+        if decision.eligible and decision.status is None:
             await self._copy_priority(job)
         if decision.wake is not None:
             tools.work.add_after(Key(Of.JOB, uid), (decision.wake - tools.now()).total_seconds())
@@ -96,15 +104,18 @@ class JobReconciler:
     def rank(self, uid: str) -> None:
         """Put the job into the order if it may start, and do nothing else."""
         job = self._tools.store.jobs[uid]
-        self._tell_scheduler(job, decide_job(self._facts(job), self._tools.now()))
+        if uid in self._tools.store.unreadable_jobs:
+            return
+        now = self._tools.now()
+        self._tell_scheduler(job, decide_job(self._facts(job, now), now))
 
-    def _facts(self, job: JobRecord) -> JobFacts:
+    def _facts(self, job: JobRecord, now: datetime) -> JobFacts:
         tools, settings = self._tools, self._tools.settings()
         pipeline = tools.store.pipelines.get(job.pipeline_uid)
         return JobFacts(
             job=job,
             workload=self._workloads.facts(job),
-            closing=None if pipeline is None else self._closing(job, pipeline),
+            closing=None if pipeline is None else self._closing(job, pipeline, now),
             orphaned=pipeline is None and self._is_left_behind(job),
             alone=pipeline is None or tools.arrivals.is_undone(pipeline),
             suspended=pipeline is not None and pipeline.spec is not None and pipeline.spec.suspend,
@@ -133,12 +144,12 @@ class JobReconciler:
             self._tools.work.add_after(key, ORPHAN_SECONDS - waited)
         return waited >= ORPHAN_SECONDS
 
-    def _closing(self, job: JobRecord, pipeline: PipelineRecord) -> closing.Closing | None:
+    def _closing(self, job: JobRecord, pipeline: PipelineRecord, now: datetime) -> closing.Closing | None:
         if pipeline.spec is None:
             return None
         tally = self._tools.store.tally_of(pipeline)
         barrier = judge(pipeline.spec.stage_totals, self._tools.arrivals.divided(pipeline), tally)
-        return closing.of_job(job, pipeline, barrier, self._tools.now())
+        return closing.of_job(job, pipeline, barrier, now)
 
     def _tell_scheduler(self, job: JobRecord, decision: JobDecision) -> None:
         if decision.eligible or decision.held:
@@ -176,9 +187,10 @@ class JobReconciler:
             await self._workloads.tidy(written)
 
     def _log_end(self, job: JobRecord) -> None:
-        log.info(
-            "job %s of %s/%s: %s %s",
-            job.spec.name, job.namespace, job.spec.pipeline, job.status.state, job.status.reason,
+        level = logging.DEBUG if job.status.state is State.DONE else logging.INFO
+        log.log(
+            level, "job %s of %s/%s: %s %s",
+            job.spec.name, job.namespace, job.spec.pipeline, job.status.state, job.status.reason, extra=about(job),
         )  # fmt: skip
 
     async def _remove(self, job: JobRecord) -> None:
@@ -189,11 +201,14 @@ class JobReconciler:
         if not job.deleting:
             await self._tools.executor.delete_job(job)
 
-    async def _remove_claimless(self, job: JobRecord) -> None:
-        """A launch whose answer was lost may have left a workload that the job, ended since, never heard of."""
+    async def _remove_strays(self, job: JobRecord) -> None:
+        """Stop what runs for the job and is not what its status tells of, such as what came of a launch whose answer
+        was lost while the job was ended.
+        """
         for view in self._tools.store.workloads_of(job.hash):
             meta = view.metadata
-            if is_claimless(view, job) and meta.deletion_timestamp is None:
+            wrong = is_stray(view, job) or (job.final and is_claimless(view, job))
+            if wrong and meta.deletion_timestamp is None:
                 await self._tools.backend.stop(RESOURCE_OF[type(view)], job.namespace, meta.name, meta.uid)
 
     async def _roll_back(self, job: JobRecord, status: JobStatus, reference: WorkloadRef) -> JobStatus:

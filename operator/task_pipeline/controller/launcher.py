@@ -26,7 +26,7 @@ from task_pipeline.controller.feed import Feed
 from task_pipeline.core.job_decision import held_back, launched, offered, refused
 from task_pipeline.core.naming import workload_name
 from task_pipeline.core.records import JobRecord, WorkloadRef
-from task_pipeline.core.workload import AttemptIdentity, JobKind, KindDefaults, Refusal, RemoteKind, WorkloadKind
+from task_pipeline.core.workload import AttemptIdentity, JobKind, KindDefaults, Refusal, WorkloadKind, is_remote_kind
 from task_pipeline.kinds import registry
 from task_pipeline.kube.errors import ApiError, Conflict, Forbidden, KubeError, is_transient
 
@@ -86,7 +86,7 @@ class Launcher:
             await self._refuse(job, attempt, Reason.INVALID_SPEC, parsed)
             return
         kind, params = parsed
-        if isinstance(kind, RemoteKind):
+        if is_remote_kind(kind):
             queue = kind.queue(params)
             await self._executor.job_status(job, offered(job.status, attempt.attempt, queue, self._now()))
             return

@@ -6,6 +6,8 @@ import logging
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from msgspec import structs
+
 from task_pipeline.api.faults import FieldError, InvalidObject
 from task_pipeline.api.reasons import Reason
 from task_pipeline.controller import revision
@@ -23,6 +25,7 @@ from task_pipeline.core.rollup import Tally
 from task_pipeline.core.waiting import Wait, wait_for
 from task_pipeline.kinds import registry
 from task_pipeline.kube.errors import ApiError, Forbidden, KubeError, is_transient
+from task_pipeline.observability.logs import about
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +33,7 @@ SOON = 0.3  # seconds that an accepted, waiting Pipeline is given to be launched
 BETWEEN = 0.3  # seconds between two writes of one Pipeline, at least
 LAZY = 5.0  # seconds between two writes that only count
 COST_FACTOR = 20  # and at least so many times as long as the last write took
+LONGEST_PAUSE = 5.0  # but no longer than this: one slow answer says little about the next
 NAMESPACE_PAUSE = 30.0
 PATIENCE = 5.0  # seconds for which jobs keep their places, and their slots, while their creation fails
 
@@ -191,10 +195,14 @@ class PipelineReconciler:
         return wait_for(self._tools.scheduler.queue, pipeline.spec.client_id, reason)
 
     def _faults_of(self, pipeline: PipelineRecord) -> str | None:
-        """Every fault of the spec as one text, judged once per generation; None when it is fine or has started."""
+        """Every fault of the spec as one text, judged once per generation; None when it is fine or has started.
+
+        What was accepted before a restart is not judged again: with thousands waiting, that would hold up the first
+        launch. Should other rules hold now, the launch says so.
+        """
         if pipeline.spec is None:
             return pipeline.fault
-        if pipeline.status.start_time is not None:
+        if pipeline.status.start_time is not None or _is_accepted(pipeline):
             return None
         known = self._faults.get(pipeline.uid)
         if known is None or known[0] != pipeline.generation:
@@ -301,6 +309,12 @@ def _told(pipeline: PipelineRecord) -> Wait | None:
     return Wait(reason, message or None)
 
 
+def _is_accepted(pipeline: PipelineRecord) -> bool:
+    """Whether the spec as it is now has been accepted."""
+    status = pipeline.status
+    return status.accepted_time is not None and status.observed_generation == pipeline.generation and not pipeline.final
+
+
 def _wants_in(pipeline: PipelineRecord) -> bool:
     return (
         not pipeline.deleting
@@ -317,10 +331,13 @@ def _due(pace: _Pace, urgency: Urgency) -> float:
     if pace.written is None:
         return pace.seen + SOON if urgency < Urgency.NOW else 0.0
     pause = LAZY if urgency is Urgency.LAZY else BETWEEN
-    return pace.written + max(pause, COST_FACTOR * pace.took)
+    return pace.written + max(pause, min(LONGEST_PAUSE, COST_FACTOR * pace.took))
 
 
 def _log(pipeline: PipelineRecord, decision: PipelineDecision) -> None:
     status = decision.status
     level = logging.WARNING if status.reason in (Reason.INVALID_SPEC, Reason.CLIENT_NOT_ALLOWED) else logging.INFO
-    log.log(level, "pipeline %s/%s: %s %s", pipeline.namespace, pipeline.name, status.state, status.reason)
+    log.log(
+        level, "pipeline %s/%s: %s %s", pipeline.namespace, pipeline.name, status.state, status.reason,
+        extra=about(structs.replace(pipeline, status=status)),
+    )  # fmt: skip

@@ -47,9 +47,15 @@ class Scheduler:
         self._accepted = accepted
         self._now = now
         self._expected: dict[str, set[JobHash]] = {}  # by Pipeline: jobs in the order that do not exist yet
+        self._given: dict[JobHash, float] = {}  # slots whose launch is under way: since when
         self._started = False
         self._scheduled = False
         self._alarm: asyncio.TimerHandle | None = None
+
+    @property
+    def working(self) -> bool:
+        """Whether slots are handed out."""
+        return self._started
 
     def start(self) -> None:
         """Begin to hand out slots."""
@@ -111,6 +117,10 @@ class Scheduler:
         """Something of the job lives already: it has a slot, whatever the limits say."""
         self.queue.take_slot(job.hash, job.spec.client_id)
 
+    def keep(self, job_hash: JobHash) -> None:
+        """Something runs of a job that does not exist any more. Nobody knows of which client it was."""
+        self.queue.take_slot(job_hash, "")
+
     def withdraw(self, job: JobRecord) -> None:
         """The job may not be launched now. A slot that was given to it for a launch is taken back."""
         if job.waiting:
@@ -159,8 +169,19 @@ class Scheduler:
     def drift(self) -> int:
         """How many slots are taken that should not be, or not taken that should: 0, or there is a fault (O(jobs))."""
         by_record = {job.hash for job in self._store.jobs.values() if job.holds_slot}
-        extra = self.queue.slots - by_record
-        return len(by_record - self.queue.slots) + sum(not self._is_assumed(job_hash) for job_hash in extra)
+        return sum(self.is_wrong(job_hash) for job_hash in by_record ^ self.queue.slots)
+
+    def is_wrong(self, job_hash: JobHash) -> bool:
+        """Whether the job's slot is taken and should not be, or the other way round."""
+        job = self._store.job_by_hash(job_hash)
+        if job is not None and job.holds_slot:
+            return not self.queue.has_slot(job_hash)
+        return self.queue.has_slot(job_hash) and not self._is_assumed(job_hash)
+
+    def latency(self, job: JobRecord) -> float | None:
+        """Seconds since the job was given its slot, told once; None when it had it before this process began."""
+        given = self._given.pop(job.hash, None)
+        return None if given is None else self._work.clock() - given
 
     def _is_assumed(self, job_hash: JobHash) -> bool:
         """Whether a slot belongs to a launch that is under way, or to what is left of a job that was deleted."""
@@ -191,6 +212,7 @@ class Scheduler:
 
     def _free(self, job_hash: JobHash) -> None:
         self.queue.remove(job_hash)
+        self._given.pop(job_hash, None)
         if self.queue.free_slot(job_hash):
             self.kick()
 
@@ -210,6 +232,7 @@ class Scheduler:
         self._plan()
 
     def _launch(self, job_hash: JobHash) -> None:
+        self._given[job_hash] = self._work.clock()
         job = self._store.job_by_hash(job_hash)
         if job is not None:
             self._work.add(Key(Of.JOB, job.uid), Urgency.LAUNCH)

@@ -27,7 +27,7 @@ from task_pipeline.core import remote
 from task_pipeline.core.deadlines import after
 from task_pipeline.core.job_decision import LOST, WorkloadFacts
 from task_pipeline.core.records import JobRecord, JobStatus, WorkloadRef
-from task_pipeline.core.workload import Observation, Phase, RemoteKind
+from task_pipeline.core.workload import Observation, Phase, is_remote_kind
 from task_pipeline.kinds import registry
 from task_pipeline.kube.errors import KubeError
 
@@ -134,9 +134,15 @@ class Workloads:
     async def look_closer(self, job: JobRecord, planned: JobStatus) -> bool:
         """Ask for the pods of a Deployment before its rollout is told as slow or failed; True if that was done now.
 
-        They make the message better, so a failure to get them is no reason to hold it back.
+        They make the message better, so a failure to get them is no reason to hold it back. That another job has
+        applied the Deployment is told only when it is so now: a watch may show it as it was before this job.
         """
         reference = job.status.workload
+        if reference is not None and planned.reason == Reason.CONFLICT and planned.state is State.ERROR:
+            view = await self._backend.find(BY_KIND[reference.kind], job.namespace, reference.name, reference.uid)
+            if view is not None:
+                self._feed.workload(view)
+            return True
         if reference is None or not outlives_its_job(BY_KIND[reference.kind]) or not _is_trouble(job.status, planned):
             return False
         known = self._below.get(job.uid)
@@ -158,7 +164,7 @@ class Workloads:
             asked = self._below.get(job.uid)
             pods = asked.pods if asked is not None and asked.attempt == job.status.attempt else ()
         found = registry.find(job.spec.kind, job.spec.version)
-        if isinstance(found, str) or isinstance(found[0], RemoteKind):
+        if isinstance(found, str) or is_remote_kind(found[0]):
             return Observation(Phase.RUNNING, message=found if isinstance(found, str) else "")
         seen = found[0].observe(view, pods)
         if isinstance(view, DeploymentView):

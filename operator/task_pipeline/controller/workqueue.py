@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 60.0  # seconds after a failure
 WITH_NEWS = 1.0  # the longest pause after a failure when something has happened meanwhile, such as a cancel
+SLACK = 64  # alarms that nobody waits for any more, and that are not worth tidying up
 EARLY, SHORTEST = 0.0005, 0.001  # seconds: a timer may fire so early, and a key never comes back sooner
 
 
@@ -35,8 +36,9 @@ class Urgency(IntEnum):
     """Which keys are taken first."""
 
     LAUNCH = 0
-    NORMAL = 1
-    LOW = 2  # nothing waits for it
+    ENDING = 1  # a slot that was free before the start; not for news, which would hold up all the rest
+    NORMAL = 2
+    LOW = 3  # nothing waits for it
 
 
 class WorkQueue:
@@ -84,7 +86,13 @@ class WorkQueue:
             return
         self._later[key] = moment
         heapq.heappush(self._alarms, (moment, next(self._numbers), key))
+        self._tidy()
         self._set_timer()
+
+    def cancel_later(self, key: Key) -> None:
+        """Nothing is planned for `key` any more; what is to be done now stays."""
+        if self._later.pop(key, None) is not None:
+            self._tidy()
 
     def is_due(self, key: Key) -> bool:
         """Whether `key` is being looked at, or will be."""
@@ -92,7 +100,7 @@ class WorkQueue:
 
     def forget(self, key: Key) -> None:
         """The object is gone: drop what is planned for it."""
-        self._later.pop(key, None)
+        self.cancel_later(key)
         self._failures.pop(key, None)
         self._again.pop(key, None)
 
@@ -122,6 +130,12 @@ class WorkQueue:
         self._failures.pop(key, None)
         if again is not None:
             self.add(key, again)
+
+    def _tidy(self) -> None:
+        """Drop the alarms that nobody waits for any more, once they are most of all."""
+        if len(self._alarms) > 2 * len(self._later) + SLACK:
+            self._alarms = [entry for entry in self._alarms if self._later.get(entry[2]) == entry[0]]
+            heapq.heapify(self._alarms)
 
     def _set_timer(self) -> None:
         while self._alarms and self._later.get(self._alarms[0][2]) != self._alarms[0][0]:

@@ -31,6 +31,7 @@ from task_pipeline.core.workload import Observation, Phase
 
 LOST = "the workload was deleted by someone else"
 SETTLED_AFTER = 5.0  # seconds a job must run before `Running` is worth a write of its own
+LONGEST_HOLD = 60.0  # seconds; no launch is held back for longer
 
 
 class Action(StrEnum):
@@ -166,7 +167,7 @@ def _waiting(facts: JobFacts, now: datetime) -> JobDecision:
         message = f"not started within queueTimeout of {job.spec.queue_timeout} s"
         return JobDecision(status=_cancelled(status, Reason.QUEUE_TIMEOUT, message, now))
     for pause in (after(status.next_attempt_time, 0), facts.pause):
-        if pause is not None and now < pause:
+        if pause is not None and timedelta() < pause - now <= _longest_pause(facts):
             return JobDecision(wake=earliest(pause, limit))
     if facts.alone:
         return JobDecision(wake=limit)
@@ -174,6 +175,11 @@ def _waiting(facts: JobFacts, now: datetime) -> JobDecision:
         return JobDecision(Action.LAUNCH)
     told = _why(status, facts.wait)
     return JobDecision(status=told, wake=limit, eligible=not facts.suspended, held=facts.suspended)
+
+
+def _longest_pause(facts: JobFacts) -> timedelta:
+    """A pause that ends later than this from now was not meant so: the clock has been put back."""
+    return timedelta(seconds=max(facts.backoff.limit, LONGEST_HOLD) + 1)
 
 
 def _why(status: JobStatus, wait: Wait | None) -> JobStatus | None:

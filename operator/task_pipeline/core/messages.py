@@ -29,6 +29,6 @@ def _fitting(text: str, room: int) -> str:
 
 
 def _cost(char: str) -> int:
-    if char in '\n\r\t"\\':
+    if char in '\n\r\t\b\f"\\':
         return 2
     return 6 if char < " " else len(char.encode())

@@ -6,6 +6,7 @@ A name is derived from UIDs, so the same step repeated after a crash asks for th
 
 import hashlib
 import re
+from functools import lru_cache
 
 JOB_NAME_LENGTH = 52  # leaves room for what others append: a Kubernetes Job's pods, a ConfigMap's suffix
 _HASH_LENGTH = 16  # 16 characters of base32 = 80 bits
@@ -24,6 +25,7 @@ def clean(text: str, length: int) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:length].strip("-")
 
 
+@lru_cache(maxsize=16_384)  # asked for whenever a job's place in the order is made, and when the job is
 def job_hash(pipeline_uid: str, run: int, job: str) -> str:
     """The identity of one job of one run: label value and last part of the PipelineJob's name."""
     return digest(pipeline_uid, str(run), job)

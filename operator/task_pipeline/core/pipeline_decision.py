@@ -107,12 +107,13 @@ def decide_pipeline(facts: PipelineFacts, now: datetime) -> PipelineDecision:
     barrier = judge(totals, facts.divided, facts.tally)
     closing = of_pipeline(pipeline, now)
     divide = barrier.divide if _may_divide(facts, barrier, closing) else None
-    verdict = _reachable(pipeline, _verdict(facts, barrier, closing, divide))
+    wanted = _verdict(facts, barrier, closing, divide)
+    verdict = _reachable(pipeline, wanted)
     status = _status(facts, totals, barrier, verdict, now)
     deadline = after(status.start_time, pipeline.spec.timeout)
     return PipelineDecision(
         status,
-        _urgency(old, status),
+        Urgency.END if wanted.state in TERMINAL and verdict is not wanted else _urgency(old, status),
         divide,
         wake=None if verdict.state in TERMINAL or passed(deadline, now) else deadline,
         closing=pressure(closing, barrier) if facts.tally.unfinished else None,

@@ -33,11 +33,6 @@ def job_entry(job: JobRecord, pipeline: PipelineRecord | None, accepted: str, *,
     Pipeline does, a later one since it was created itself, and one that is tried again since it may be.
     """
     spec = None if pipeline is None else pipeline.spec
-    since = job.created
-    if job.status.next_attempt_time is not None:
-        since = job.status.next_attempt_time
-    elif pipeline is not None and job.spec.run == pipeline.run and job.spec.stage_index == pipeline.first_stage:
-        since = _waits_since(pipeline, accepted)
     key = OrderKey(
         job.spec.pipeline_priority if spec is None else spec.priority,
         job.spec.stage_index,
@@ -46,7 +41,21 @@ def job_entry(job: JobRecord, pipeline: PipelineRecord | None, accepted: str, *,
         job.spec.index,
         job.pipeline_uid,
     )
-    return Entry(job.hash, job.spec.client_id, key, _seconds(since), job.status.reason, held=held)
+    since = waits_since(job, pipeline, accepted)
+    return Entry(job.hash, job.spec.client_id, key, since, job.status.reason, held=held)
+
+
+def waits_since(job: JobRecord, pipeline: PipelineRecord | None, accepted: str) -> float:
+    """Seconds of the epoch from which the wait of a PipelineJob counts; as in `job_entry`."""
+    return _seconds(job.status.next_attempt_time or _opened(job, pipeline, accepted))
+
+
+def held_since(job: JobRecord, pipeline: PipelineRecord | None, accepted: str) -> float:
+    """Seconds of the epoch from which a PipelineJob waits that a quota holds back: since its last attempt ended, if
+    there was one. Its pauses, after each of which `waits_since` counts anew, are part of this wait.
+    """
+    ended = [one.completion_time for one in job.status.attempts if one.completion_time is not None]
+    return _seconds(ended[-1] if ended else _opened(job, pipeline, accepted))
 
 
 def pipeline_entry(pipeline: PipelineRecord, accepted: str, kept: Collection[str] = frozenset()) -> Entry:
@@ -87,6 +96,18 @@ def stage_entries(
         for index, job in enumerate(spec.jobs)
         if job.stage == spec.stages[stage] and job.name not in kept
     ]
+
+
+def _opened(job: JobRecord, pipeline: PipelineRecord | None, accepted: str) -> str:
+    """Since when its first attempt could have been launched."""
+    if (
+        pipeline is not None
+        and pipeline.spec is not None
+        and job.spec.run == pipeline.run
+        and job.spec.stage_index == pipeline.first_stage
+    ):
+        return _waits_since(pipeline, accepted)
+    return job.created
 
 
 def _waits_since(pipeline: PipelineRecord, accepted: str) -> str:

@@ -50,6 +50,9 @@ class StageTally:
         return self.waiting + self.running
 
 
+_NO_JOBS = StageTally()
+
+
 @dataclass(slots=True)
 class Tally:
     """The stages of one run of a Pipeline that have jobs, its failed jobs, its first launch (RFC 3339).
@@ -65,8 +68,8 @@ class Tally:
     first_start: str | None = None
 
     def stage(self, index: int) -> StageTally:
-        """The counts of stage `index`, all zero when none of its jobs exists."""
-        return self.stages.get(index) or StageTally()
+        """The counts of stage `index`, all zero when none of its jobs exists; do not change them."""
+        return self.stages.get(index, _NO_JOBS)
 
     def count(self, job: JobRecord, step: int) -> None:
         """Add (`step` 1) or take away (-1) one job."""

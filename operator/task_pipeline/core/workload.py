@@ -10,13 +10,16 @@ claimed by a program outside, which then reports what became of it (`RemoteKind`
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from pydantic import BaseModel
 
 from task_pipeline.api.objects import PodView, WorkloadView
 from task_pipeline.api.reasons import Reason
 from task_pipeline.api.resources import Resource
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 Manifest = dict[str, Any]
 
@@ -135,7 +138,6 @@ class _Kind(Protocol):
         """Faults that the model alone cannot see, as (path below params, message): e.g. no image and no default."""
 
 
-@runtime_checkable
 class RemoteKind(_Kind, Protocol):
     """A kind whose attempts are claimed by workers. Nothing is launched: the PipelineJob's status is the record."""
 
@@ -147,7 +149,6 @@ class RemoteKind(_Kind, Protocol):
         """The queue in which an attempt waits for its worker."""
 
 
-@runtime_checkable
 class WorkloadKind(_Kind, Protocol):
     """A kind whose attempts are objects in the cluster."""
 
@@ -176,3 +177,8 @@ class WorkloadKind(_Kind, Protocol):
 
 
 JobKind: TypeAlias = WorkloadKind | RemoteKind
+
+
+def is_remote_kind(kind: JobKind | None) -> "TypeIs[RemoteKind]":
+    """Whether workers do what the kind wants; else it is launched."""
+    return hasattr(kind, "queue")

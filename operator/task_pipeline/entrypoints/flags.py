@@ -112,4 +112,4 @@ def _place(name: str, given: dict[str, Any]) -> str:
         for variable in variables(name)[::-1]:
             if variable in present:
                 return variable
-    return f"{config_path()}: {name}"
+    return f"{config_path()}: {name}" if config_path() else name

@@ -8,6 +8,7 @@ reported as given up. A second signal leaves at once.
 import asyncio
 import logging
 import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,9 +17,15 @@ import uvloop
 from task_pipeline import __version__
 from task_pipeline.core.urls import parse_entry
 from task_pipeline.entrypoints import flags
+from task_pipeline.entrypoints.listener import listener
 from task_pipeline.entrypoints.stopping import stop_on_signals
+from task_pipeline.health.checks import Health
+from task_pipeline.health.pulse import Pulse
 from task_pipeline.observability import logs
+from task_pipeline.observability.meters import Meters
 from task_pipeline.runner.claiming import Options, Runner, token_from
+from task_pipeline.runner.counting import counting
+from task_pipeline.runner.perform import Perform, perform
 from task_pipeline.runner.send import Sender
 from task_pipeline.runner.targets import AllowList
 from task_pipeline.settings import Settings, WrongSettings
@@ -51,23 +58,29 @@ async def _main(settings: Settings) -> None:
         settings.server_url,
         ", ".join(settings.http_allow) or "nothing",
     )
-    api = Api(settings.server_url)
+    api, meters, pulse = Api(settings.server_url), Meters(), Pulse(time.monotonic)
+    beat = asyncio.create_task(pulse.beat(), name="pulse")
+    health = Health(time.monotonic, {"HTTP runner's": pulse}, listed=True)
+    checks = {"/healthz": health.faults, "/readyz": health.hindrances}
+    place = ("metrics_port", settings.health_address, settings.metrics_port)
     try:
-        await runner_of(settings, api).run(stop)
+        with listener(PROGRAM, place, checks, meters):
+            await runner_of(settings, api, counting(meters)).run(stop)
     finally:
+        beat.cancel()
         await api.close()
     log.info("stopped")
 
 
-def runner_of(settings: Settings, api: Api) -> Runner:
-    """The runner that the settings describe."""
+def runner_of(settings: Settings, api: Api, perform: Perform = perform) -> Runner:
+    """The runner that the settings describe; `perform` sends what it claims."""
     options = Options(
         requests=settings.http_requests,
         seconds=settings.http_timeout,
         callback_url=settings.http_callback_url or settings.server_url,
     )
     sender = Sender(AllowList([parse_entry(entry) for entry in settings.http_allow]))
-    return Runner(api, token_from(settings.http_runner_token_file), sender, options)
+    return Runner(api, token_from(settings.http_runner_token_file), sender, options, perform)
 
 
 if __name__ == "__main__":

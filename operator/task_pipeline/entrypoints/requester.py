@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from task_pipeline.api.resources import PIPELINES, Resource
-from task_pipeline.core.workload import JobKind, RemoteKind
+from task_pipeline.core.workload import JobKind, is_remote_kind
 from task_pipeline.entrypoints.admission import Manifest, literal, may, policy, validation
 
 MAX_ACCOUNTS = 4
@@ -42,7 +42,7 @@ def needs(kinds: Iterable[JobKind]) -> tuple[Need, ...]:
     return tuple(
         Need(kind.name, kind.resource, verb)
         for kind in sorted(kinds, key=lambda kind: kind.name)
-        if not isinstance(kind, RemoteKind)
+        if not is_remote_kind(kind)
         for right in kind.rights
         if right.resource == kind.resource
         for verb in right.verbs

@@ -15,24 +15,30 @@ from aiohttp import web
 
 from task_pipeline import __version__
 from task_pipeline.entrypoints import flags
+from task_pipeline.entrypoints.listener import listener, sample_streams
 from task_pipeline.entrypoints.stopping import stop_on_signals
 from task_pipeline.kube.client import HttpCluster
 from task_pipeline.kube.cluster import Cluster
 from task_pipeline.kube.config import NoCluster, connect
 from task_pipeline.observability import logs
+from task_pipeline.observability.meters import Meters
+from task_pipeline.observability.requests import ApiRequests
 from task_pipeline.server import logs as logs_routes
 from task_pipeline.server import table
 from task_pipeline.server.app import build
 from task_pipeline.server.auth.gate import Limits
-from task_pipeline.server.auth.setup import AuthConfig, set_up
+from task_pipeline.server.auth.setup import Auth, AuthConfig, set_up
+from task_pipeline.server.counting import counting
 from task_pipeline.server.desk import Desk
 from task_pipeline.server.document import with_document
 from task_pipeline.server.health import Readiness
 from task_pipeline.server.listening import Runner
 from task_pipeline.server.order import Orders
 from task_pipeline.server.overview import Overview
+from task_pipeline.server.routes import Route
 from task_pipeline.server.services import Services
 from task_pipeline.server.streams import Streams
+from task_pipeline.server.web import pages
 from task_pipeline.settings import Settings, WrongSettings
 
 log = logging.getLogger(__name__)
@@ -66,13 +72,23 @@ async def _main(settings: Settings) -> None:
     connection.user_agent = f"{PROGRAM}/{__version__}"
     log.info("task-pipeline %s, API server %s", __version__, connection.server)
     async with HttpCluster(connection, connections=CONNECTIONS) as cluster:
-        await serve(cluster, settings, stop)
+        meters = Meters()
+        connection.answered = ApiRequests(meters)
+        place = ("metrics_port", settings.health_address, settings.metrics_port)
+        with listener(PROGRAM, place, {}, meters):
+            await serve(cluster, settings, stop, None, meters)
     log.info("stopped")
 
 
-async def serve(cluster: Cluster, settings: Settings, stop: asyncio.Event, limits: Limits | None = None) -> None:
+async def serve(
+    cluster: Cluster,
+    settings: Settings,
+    stop: asyncio.Event,
+    limits: Limits | None = None,
+    meters: Meters | None = None,
+) -> None:
     """Serve until `stop` is set. Raises WrongSettings, and OSError when the address cannot be used."""
-    app = application(cluster, settings, stop, limits)
+    app = application(cluster, settings, stop, limits, meters)
     runner = Runner(app, STOP_SECONDS)
     await runner.setup()
     try:
@@ -86,16 +102,17 @@ async def serve(cluster: Cluster, settings: Settings, stop: asyncio.Event, limit
 
 
 def application(
-    cluster: Cluster, settings: Settings, stopping: asyncio.Event, limits: Limits | None = None
+    cluster: Cluster,
+    settings: Settings,
+    stopping: asyncio.Event,
+    limits: Limits | None = None,
+    meters: Meters | None = None,
 ) -> web.Application:
-    """The application with all routes. `limits`: how often callers may ask, the usual if None. Raises WrongSettings."""
-    config = AuthConfig(
-        settings.operator_namespace, settings.http_runner_account, settings.server_proxies, limits or Limits()
-    )
-    try:
-        auth = set_up(cluster, config)
-    except ValueError as error:
-        raise WrongSettings([f"server_proxies, http_runner_account: {error}"]) from error
+    """The application with all routes. Raises WrongSettings.
+
+    `limits`: how often callers may ask, the usual if None. `meters` count what is answered.
+    """
+    auth = authentication(cluster, settings, limits)
     overview = Overview(cluster, settings)
     services = Services(
         cluster=cluster,
@@ -107,11 +124,33 @@ def application(
         stopping=stopping,
     )
     desk = Desk(cluster, auth.tokens, settings.namespaces)
-    more = (*Orders(overview).routes, *Streams().routes, *logs_routes.routes)
-    app = build(with_document((*table.routes(Readiness()), *auth.routes, *desk.routes, *more)), services)
+    orders = Orders(overview)
+    for_programs = routes(auth, desk, orders)
+    for_people = tuple(pages.routes(auth, overview, orders, secure=settings.server_secure_cookies))
+    app = build(with_document((*for_programs, *for_people)), services)
     desk.serve(app)
     overview.serve(app)
+    if meters is not None:
+        app.middlewares.insert(0, counting(meters))
+        sample_streams(meters, overview.streams)
     return app
+
+
+def authentication(cluster: Cluster, settings: Settings, limits: Limits | None = None) -> Auth:
+    """Who calls, and whether it may. Raises WrongSettings."""
+    config = AuthConfig(
+        settings.operator_namespace, settings.http_runner_account, settings.server_proxies, limits or Limits()
+    )
+    try:
+        return set_up(cluster, config)
+    except ValueError as error:
+        raise WrongSettings([f"server_proxies, http_runner_account: {error}"]) from error
+
+
+def routes(auth: Auth, desk: Desk, orders: Orders) -> tuple[Route, ...]:
+    """All routes for programs, but those that describe them."""
+    own = (*orders.routes, *Streams().routes, *logs_routes.routes)
+    return (*table.routes(Readiness()), *auth.routes, *desk.routes, *own)
 
 
 if __name__ == "__main__":

@@ -98,8 +98,8 @@ class DeploymentKind:
     reads_current = True
     rights = (
         Right(DEPLOYMENTS, ("create", "get", "list", "patch", "watch")),
-        Right(REPLICA_SETS, ("get", "list")),
-        Right(PODS, ("get", "list")),
+        Right(REPLICA_SETS, ("list",)),
+        Right(PODS, ("list",)),
     )
 
     def problems(self, params: BaseModel, defaults: KindDefaults) -> Sequence[Problem]:

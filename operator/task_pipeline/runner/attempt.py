@@ -13,7 +13,7 @@ from typing import Any
 
 from task_pipeline.api.reasons import Reason
 from task_pipeline.runner.ending import Ending
-from task_pipeline.runner.perform import Work, perform
+from task_pipeline.runner.perform import Perform, Work, perform
 from task_pipeline.runner.send import Sender
 from task_pipeline_worker.api import Api
 
@@ -47,7 +47,7 @@ class Attempt:
         self._accepted = False
         self._request: asyncio.Task[Ending | None] | None = None
 
-    async def run(self, sender: Sender) -> None:
+    async def run(self, sender: Sender, perform: Perform = perform) -> None:
         """Send the request, and see to it that the attempt has an end, whoever reports it."""
         self._request = asyncio.create_task(perform(self._work, sender))
         alive = asyncio.create_task(self._keep_alive())

@@ -16,7 +16,7 @@ from typing import Any
 
 from task_pipeline.kinds.http import QUEUE
 from task_pipeline.runner.attempt import Attempt
-from task_pipeline.runner.perform import Work
+from task_pipeline.runner.perform import Perform, Work, perform
 from task_pipeline.runner.send import Sender
 from task_pipeline_worker.api import Api
 
@@ -44,9 +44,15 @@ class Options:
 
 
 class Runner:
-    """Claims the queue of HTTP jobs at `api`. `token` gives the runner's own token, read anew for every claim."""
+    """Claims the queue of HTTP jobs at `api`, and lets `perform` send what it has claimed.
 
-    def __init__(self, api: Api, token: Callable[[], str], sender: Sender, options: Options) -> None:
+    `token` gives the runner's own token, read anew for every claim.
+    """
+
+    def __init__(
+        self, api: Api, token: Callable[[], str], sender: Sender, options: Options, perform: Perform = perform
+    ) -> None:
+        self._perform = perform
         self._api, self._token, self._sender, self._options = api, token, sender, options
         self._name = options.name or f"{socket.gethostname()}-{os.getpid()}"
         self._room = asyncio.Semaphore(options.requests)
@@ -127,7 +133,7 @@ class Runner:
         except (KeyError, TypeError, ValueError) as error:
             log.error("the REST server gave a claim that this version cannot read: %r", error)
             return False
-        task = asyncio.create_task(attempt.run(self._sender))
+        task = asyncio.create_task(attempt.run(self._sender, self._perform))
         self._attempts[attempt] = task
 
         def over(ended: "asyncio.Task[None]") -> None:

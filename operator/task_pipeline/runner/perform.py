@@ -4,8 +4,9 @@ Rule: whatever happens on the way is an end with a message; only being cancelled
 secret ones and the protocol's own are sent, and nothing that the runner itself could be impersonated with.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -39,6 +40,9 @@ class Work:
     seconds: float
     secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     fault: str | None = None
+
+
+Perform = Callable[[Work, Sender], Coroutine[Any, Any, Ending | None]]
 
 
 async def perform(work: Work, sender: Sender) -> Ending | None:
