@@ -1,0 +1,1 @@
+"""What GitOps tools make of our objects, held against the contract: rules, scripts, expressions, pages."""

@@ -1,0 +1,1 @@
+"""The chart, the manifests, the image and the upgrade path, checked without a cluster."""
