@@ -1,42 +1,88 @@
-"""`make bench`: latency and throughput on a cluster of its own, beside bare pods in the same run.
+"""`make bench` and `make bench-full`: every contender with the same work on fresh clusters; see docs/benchmarks.md.
 
-Absolute times depend on the machine and on what else it does; the ratios to bare pods, measured in turn, do not.
-`python -m tests.bench queue` and `... w4` measure the queue: its decisions alone, and with the whole operator. `past`
-measures a start where much is over, `rest` the REST server.
+Without a subcommand it runs workloads and prints their tables. `report` makes the page from results; `queue` measures
+the queue's decisions alone, `past` a start where much is over, `rest` the REST server, `tpctl` the command line, `w4`
+the backlog alone.
 """
 
 import json
 import signal
-import statistics
-from dataclasses import asdict
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
 import uvloop
 
-from tests.bench import backlog, decisions
+from tests.bench import commands, contenders, decisions, environment, page, plan, report
 from tests.bench import past as finished
 from tests.bench import rest as through_rest
-from tests.bench.site import Site, connected, site
-from tests.bench.workloads import Latency, Stand, Throughput
+from tests.bench.run import run
+from tests.bench.site import site
 
-AS_JSON = click.option("--json", "path", type=click.Path(path_type=Path), help="Write the results there, too.")
+_FILE = click.Path(path_type=Path, dir_okay=False)
+AS_JSON = click.option("--json", "path", type=_FILE, help="Write the results there, too.")
+SCALE = click.option("--scale", default=1.0, show_default=True, help="How much of each workload.")
 
 
-@click.group(invoke_without_command=True, help="Measure the operator beside bare pods, or its queue.")
-@click.option("--rounds", default=3, show_default=True, help="Rounds of W2, each with bare pods before it.")
-@click.option("--pipelines", default=50, show_default=True, help="Pipelines of 20 jobs in each round of W2.")
-@click.option("--runs", default=100, show_default=True, help="Runs of W1.")
+@click.group(invoke_without_command=True, help="Measure this operator beside others and beside scripts.")
+@click.option("--full", is_flag=True, help="The full sizes, five rounds: hours. Otherwise minutes.")
+@SCALE
+@click.option("--rounds", type=click.IntRange(1), help="Rounds of each workload; 2, with --full 5.")
+@click.option("--workload", "workloads", multiple=True, type=click.Choice(plan.WORKLOADS), help="Only these.")
+@click.option("--contender", "names", multiple=True, type=click.Choice(contenders.NAMES), help="Only these.")
 @AS_JSON
 @click.pass_context
-def main(context: click.Context, rounds: int, pipelines: int, runs: int, path: Path | None) -> None:
-    """Prints a table; exit code 0 when everything could be measured."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+def main(
+    context: click.Context,
+    full: bool,
+    scale: float,
+    rounds: int | None,
+    workloads: tuple[str, ...],
+    names: tuple[str, ...],
+    path: Path | None,
+) -> None:
+    """Prints tables; exit code 0 when everything could be measured, 1 when a block failed."""
+    signal.signal(signal.SIGTERM, _stop)
     if context.invoked_subcommand is None:
-        with site() as place:
-            place.operator.start()
-            _keep(uvloop.run(_measure(place, rounds, pipelines, runs)), path)
+        form = plan.FULL if full else plan.QUICK
+        _measure(form, scale, rounds or (5 if full else 2), workloads, names, path)
+
+
+def _measure(
+    form: str, scale: float, rounds: int, workloads: tuple[str, ...], names: tuple[str, ...], path: Path | None
+) -> None:
+    found, skipped = contenders.present(names or contenders.NAMES)
+    for line in skipped:
+        click.echo(line)
+    document: dict[str, Any] = {
+        "environment": environment.describe(),
+        "flags": {"form": form, "scale": scale, "rounds": rounds},
+        "skipped": skipped,
+        "blocks": [],
+        "failed": [],
+    }
+    takes_part = {name: contender.workloads for name, contender in found.items()}
+    blocks = plan.blocks(workloads or plan.WORKLOADS, takes_part, form, scale, rounds)
+    run(document, blocks, contenders.make, form, scale, path)
+    click.echo(report.markdown([document]))
+    if document["failed"]:
+        raise click.ClickException(f"{len(document['failed'])} of {len(blocks)} blocks failed; see above")
+
+
+@main.command("report", help="Write the tables of results into docs/benchmarks.md.")
+@click.argument("files", nargs=-1, required=True, type=_FILE)
+def write_report(files: tuple[Path, ...]) -> None:
+    """Replaces what stands between the page's marks."""
+    page.write([json.loads(file.read_text()) for file in files])
+
+
+@main.command(help="W4 alone: Pipelines of 20 clients wait for 50 slots.")
+@SCALE
+@AS_JSON
+def w4(scale: float, path: Path | None) -> None:
+    """The same as the workload W4 of the operator with Shell."""
+    _measure(plan.QUICK, scale, 1, ("W4",), ("ours-shell",), path)
 
 
 @main.command(help="The queue's decisions alone, from 100 to 100,000 waiting jobs. No cluster.")
@@ -44,17 +90,6 @@ def main(context: click.Context, rounds: int, pipelines: int, runs: int, path: P
 def queue(path: Path | None) -> None:
     """Prints a table; it takes some minutes, most of them to fill queues."""
     _keep(decisions.measure(), path)
-
-
-@main.command(help="W4: Pipelines of 20 clients wait for 50 slots.")
-@click.option("--pipelines", default=5000, show_default=True, help="How many Pipelines of one job wait.")
-@click.option("--jobs", default=600, show_default=True, help="After how many launches it is over.")
-@click.option("--seconds", default=8.0, show_default=True, help="How long a job runs; 2: the API server is the bound.")
-@AS_JSON
-def w4(pipelines: int, jobs: int, seconds: float, path: Path | None) -> None:
-    """Prints what was seen from outside while the backlog was worked off."""
-    with site(audit=True, max_running_jobs=0) as place:
-        _keep(uvloop.run(backlog.measure(place, backlog.Load(pipelines, jobs, seconds))), path)
 
 
 @main.command(help="The start of the operator where thousands of Pipelines are over.")
@@ -67,6 +102,15 @@ def past(pipelines: int, jobs: int, path: Path | None) -> None:
         _keep(uvloop.run(finished.measure(place, pipelines, jobs)), path)
 
 
+@main.command(help="The first output of each command of tpctl where thousands of Pipelines are over.")
+@click.option("--pipelines", default=2000, show_default=True, help="How many finished Pipelines there are.")
+@AS_JSON
+def tpctl(pipelines: int, path: Path | None) -> None:
+    """Prints a line for each command; to write the past takes most of the time."""
+    with site() as place:
+        _keep(uvloop.run(commands.measure(place, pipelines)), path)
+
+
 @main.command(help="The REST server's submits and claims beside raw writes of the same objects.")
 @click.option("--rounds", default=5, show_default=True, help="Rounds of each, with raw writes before it.")
 @click.option("--count", default=300, show_default=True, help="Requests in each round.")
@@ -77,42 +121,15 @@ def rest(rounds: int, count: int, path: Path | None) -> None:
         _keep(uvloop.run(through_rest.measure(place, rounds, count)), path)
 
 
+def _stop(number: int, frame: FrameType | None) -> None:
+    """End as Ctrl-C does, once: a second signal shall not interrupt the clean-up."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def _keep(results: dict[str, Any], path: Path | None) -> None:
     if path is not None:
         path.write_text(json.dumps(results, indent=2) + "\n")
-
-
-async def _measure(place: Site, rounds: int, pipelines: int, runs: int) -> dict[str, Any]:
-    async with connected(place.kubeconfig) as cluster, Stand(cluster) as stand:
-        await stand.w1(5, "warm")
-        latency = await stand.w1(runs, "run")
-        click.echo(
-            f"W1  overhead over the pod's own time: p50 {latency.p50:.1f} ms, p99 {latency.p99:.1f} ms ({runs} runs)"
-        )
-        pairs = []
-        for number in range(rounds):
-            raw = await stand.raw_pods(20 * pipelines, str(number))
-            before = place.cpu_seconds()
-            ours = await stand.w2(pipelines, str(number))
-            cpu = (place.cpu_seconds() - before) / ours.jobs * 1000
-            pairs.append((raw, ours, cpu))
-            click.echo(
-                f"W2  {ours.per_second:6.1f} jobs/s; bare pods {raw.per_second:6.1f}/s; "
-                f"ratio {ours.per_second / raw.per_second:.2f}; operator CPU {cpu:.2f} s per 1,000 jobs"
-            )
-        return _summary(latency, pairs)
-
-
-def _summary(latency: Latency, pairs: list[tuple[Throughput, Throughput, float]]) -> dict[str, Any]:
-    ratio = statistics.median(ours.per_second / raw.per_second for raw, ours, _ in pairs)
-    cpu = statistics.median(cpu for *_, cpu in pairs)
-    rate = statistics.median(ours.per_second for _, ours, _ in pairs)
-    click.echo(f"median: {rate:.1f} jobs/s, {ratio:.2f} of bare pods, {cpu:.2f} CPU-s per 1,000 jobs")
-    return {
-        "w1": asdict(latency),
-        "w2": [{"ours": asdict(ours), "raw_pods": asdict(raw), "cpu_per_1000": cpu} for raw, ours, cpu in pairs],
-        "median": {"jobs_per_second": rate, "ratio_to_pods": ratio, "cpu_per_1000": cpu},
-    }
 
 
 if __name__ == "__main__":

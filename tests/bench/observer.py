@@ -1,41 +1,58 @@
-"""A neutral observer: watches of its own, with times of one monotonic clock, for any contender."""
+"""A neutral observer: watches of its own, with times of one monotonic clock, the same for every contender.
+
+Times are those at which this process read the event. Versions are the API server's resourceVersions: they order the
+changes of all resources together, whichever watch told of them first.
+"""
 
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
-from task_pipeline.api.resources import Resource
-from task_pipeline.kube.client import HttpCluster
+from tests.bench.client import Body, Client
 
 
-@dataclass
+@dataclass(slots=True)
 class Sighting:
-    """When an object was first seen, first seen ended, and how it looked last."""
+    """When an object was first seen and first seen over: monotonic seconds, and the API server's version of it.
+
+    `kept` is what `keep` made of it when it was first seen.
+    """
 
     seen: float
+    version: int
+    kept: Any = None
     ended: float | None = None
-    last: dict[str, Any] = field(default_factory=dict)
+    ended_version: int | None = None
 
 
 class Observer:
-    """Notes when objects of one resource appear and when they are over, by name."""
+    """Notes when objects of one collection (an API path) appear and when they are over, by name.
 
-    def __init__(self, cluster: HttpCluster, resource: Resource, over: Callable[[dict[str, Any]], bool]) -> None:
-        self._cluster = cluster
-        self._resource = resource
+    An object that is deleted before it was over counts as over then.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        path: str,
+        over: Callable[[Body], bool],
+        keep: Callable[[Body], Any] = lambda thing: None,
+    ) -> None:
+        self._client = client
+        self._path = path
         self._over = over
+        self._keep = keep
         self.sightings: dict[str, Sighting] = {}
+        self.ended = 0
         self.changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to watch from now on."""
-        page = orjson.loads(await self._cluster.list(self._resource, None, limit=1, metadata_only=True))
-        self._task = asyncio.create_task(self._watch(page["metadata"]["resourceVersion"]))
+        version = await self._client.version(self._path)
+        self._task = asyncio.create_task(self._watch(version))
         self._task.add_done_callback(lambda _: self.changed.set())
 
     async def stop(self) -> None:
@@ -44,8 +61,13 @@ class Observer:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
+    def forget(self) -> None:
+        """Drop what has been seen so far, such as the warm-up."""
+        self.sightings.clear()
+        self.ended = 0
+
     async def wait(self, done: Callable[[], bool], seconds: float) -> None:
-        """Wait until `done()`; raises TimeoutError after `seconds`."""
+        """Wait until `done()`, asked after each event; raises TimeoutError after `seconds`."""
         async with asyncio.timeout(seconds):
             while not done():
                 if self._task is not None and self._task.done():
@@ -54,17 +76,23 @@ class Observer:
                 await self.changed.wait()
 
     async def _watch(self, version: str) -> None:
-        while True:  # the API server ends the watch of a watcher that falls behind; it resumes where it was
-            async for line in self._cluster.watch(self._resource, None, resource_version=version):
-                version = self._note(orjson.loads(line), time.monotonic()) or version
+        while True:  # the API server ends every watch at some time; it resumes where it was
+            async for event in self._client.watch(self._path, version):
+                version = self._note(event, time.monotonic())
 
-    def _note(self, event: dict[str, Any], now: float) -> str | None:
-        thing = event["object"]
-        if event["type"] in ("ADDED", "MODIFIED"):
-            sighting = self.sightings.setdefault(thing["metadata"]["name"], Sighting(now))
-            sighting.last = thing
-            if sighting.ended is None and self._over(thing):
-                sighting.ended = now
-            self.changed.set()
-        version: str | None = thing["metadata"].get("resourceVersion")
+    def _note(self, event: Body, now: float) -> str:
+        kind, thing = event["type"], event["object"]
+        if kind == "ERROR":
+            raise RuntimeError(f"the watch of {self._path} ended: {thing.get('message', '')}")
+        meta = thing["metadata"]
+        version: str = meta["resourceVersion"]
+        if kind == "BOOKMARK":
+            return version
+        sighting = self.sightings.get(meta["name"])
+        if sighting is None:
+            sighting = self.sightings[meta["name"]] = Sighting(now, int(version), self._keep(thing))
+        if sighting.ended is None and (kind == "DELETED" or self._over(thing)):
+            sighting.ended, sighting.ended_version = now, int(version)
+            self.ended += 1
+        self.changed.set()
         return version

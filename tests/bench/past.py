@@ -7,10 +7,12 @@ from typing import Any
 import click
 
 from task_pipeline.api.resources import PIPELINES
+from task_pipeline.kube.cluster import Cluster
 from tests import history
+from tests.bench.client import client_of
+from tests.bench.manifests import FINAL, NAMESPACE, pipeline
 from tests.bench.observer import Observer
 from tests.bench.site import Site, connected
-from tests.bench.workloads import FINAL, NAMESPACE, pipeline
 from tests.real import audit
 
 PATIENCE = 120.0
@@ -19,22 +21,14 @@ MODEL, NEW = "model", "new"
 
 async def measure(place: Site, pipelines: int, jobs: int) -> dict[str, Any]:
     """Prints what was seen, and returns it."""
-    async with connected(place.kubeconfig) as cluster:
-        seen = Observer(cluster, PIPELINES, lambda thing: thing.get("status", {}).get("state") in FINAL)
+    async with connected(place.kubeconfig) as cluster, client_of(place.cluster) as client:
+        seen = Observer(client, PIPELINES.path(NAMESPACE), lambda thing: thing.get("status", {}).get("state") in FINAL)
         await seen.start()
-        place.operator.start()
-        await cluster.create(PIPELINES, NAMESPACE, pipeline(MODEL, 1, jobs))
-        await seen.wait(lambda: MODEL in seen.sightings and seen.sightings[MODEL].ended is not None, PATIENCE)
-        place.operator.stop()
-        model = await history.model(cluster, NAMESPACE, MODEL)
-        began = time.monotonic()
-        await history.write(cluster, model, [f"old-{number:05}" for number in range(pipelines)])
-        click.echo(f"{pipelines} finished Pipelines of {jobs} jobs written in {time.monotonic() - began:.0f} s")
+        await write(place, cluster, seen, pipelines, jobs)
         mark, began = audit.mark(place.cluster.audit_log), time.monotonic()
         place.operator.start(seconds=PATIENCE)
         ready = time.monotonic()
-        await cluster.create(PIPELINES, NAMESPACE, pipeline(NEW, 1, 1))
-        await seen.wait(lambda: NEW in seen.sightings and seen.sightings[NEW].ended is not None, PATIENCE)
+        await run(cluster, seen, pipeline(NEW, 1, 1))
         done = time.monotonic()
         await seen.stop()
     events = list(audit.requests(place.cluster.audit_log, mark))
@@ -51,3 +45,21 @@ async def measure(place: Site, pipelines: int, jobs: int) -> dict[str, Any]:
     for name, value in results.items():
         click.echo(f"{name}: {value:.2f}" if isinstance(value, float) else f"{name}: {value}")
     return results
+
+
+async def write(place: Site, cluster: Cluster, seen: Observer, pipelines: int, jobs: int) -> None:
+    """Let the operator run one Pipeline, stop it, and write so many finished ones like it: old-00000 and so on."""
+    place.operator.start()
+    await run(cluster, seen, pipeline(MODEL, 1, jobs))
+    place.operator.stop()
+    model = await history.model(cluster, NAMESPACE, MODEL)
+    began = time.monotonic()
+    await history.write(cluster, model, [f"old-{number:05}" for number in range(pipelines)])
+    click.echo(f"{pipelines} finished Pipelines of {jobs} jobs written in {time.monotonic() - began:.0f} s")
+
+
+async def run(cluster: Cluster, seen: Observer, manifest: dict[str, Any]) -> None:
+    """Create a Pipeline and wait for its end."""
+    name = manifest["metadata"]["name"]
+    await cluster.create(PIPELINES, NAMESPACE, manifest)
+    await seen.wait(lambda: name in seen.sightings and seen.sightings[name].ended is not None, PATIENCE)

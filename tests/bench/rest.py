@@ -25,9 +25,9 @@ from task_pipeline.kube.config import connect
 from task_pipeline.server.auth.registration import add_secret
 from tests.bench import samples
 from tests.bench.apiserver import ApiServer
+from tests.bench.manifests import NAMESPACE
 from tests.bench.objects import MERGE
 from tests.bench.site import Site, connected
-from tests.bench.workloads import NAMESPACE
 from tests.servers import ServerProcess
 
 CONNECTIONS = 16

@@ -5,9 +5,9 @@ from typing import Any
 from task_pipeline.api.decode import decode_pipeline_spec
 from task_pipeline.core.divider import drafts
 from task_pipeline.core.records import PipelineRecord, PipelineStatus
-from task_pipeline.core.workload import AttemptIdentity, KindDefaults, WorkloadKind
-from task_pipeline.kinds import registry
-from tests.bench.workloads import NAMESPACE, pipeline
+from task_pipeline.core.workload import AttemptIdentity, KindDefaults
+from task_pipeline.kinds import registry, shell
+from tests.bench.manifests import NAMESPACE, pipeline
 
 Body = dict[str, Any]
 _TIME = "2026-01-31T23:59:58.123456Z"
@@ -94,9 +94,7 @@ def a_job(number: int) -> Body:
 
 def a_pod(number: int) -> Body:
     """The pod of that job, for a scheduler that does not exist."""
-    kind, params = registry.find("Shell", "1.0.0"), {"image": "busybox:1.36", "script": "true"}
-    assert not isinstance(kind, str)
-    assert isinstance(kind[0], WorkloadKind)
+    params = {"image": "busybox:1.36", "script": "true"}
     job = a_job(number)["metadata"]
     attempt = AttemptIdentity(
         namespace=NAMESPACE,
@@ -108,6 +106,6 @@ def a_pod(number: int) -> Body:
         attempt=1,
         workload=f"{job['name']}-1",
     )
-    launch = kind[0].launch(registry.parse("Shell", "1.0.0", params), attempt, KindDefaults(), None)
-    manifest: Body = launch.manifest  # type: ignore[union-attr]
+    launch = shell.KIND.launch(registry.parse("Shell", "1.0.0", params), attempt, KindDefaults(), None)
+    manifest: Body = launch.manifest
     return manifest | {"spec": manifest["spec"] | {"schedulerName": "nobody"}}

@@ -17,10 +17,10 @@ from task_pipeline.api.crd import crd_for
 from task_pipeline.api.group import KINDS, PIPELINE_KIND, PIPELINEJOB_KIND
 from tests.bench import samples, schemas
 from tests.bench.apiserver import JSON, METADATA, alone, served
+from tests.bench.manifests import pod
 from tests.bench.objects import Objects
 from tests.bench.samples import JOB_ENDED, JOB_STARTED, PIPELINE_STAGE_DONE, PIPELINE_STARTED
 from tests.bench.table import Plan, Step, Table
-from tests.bench.workloads import pod
 
 PODS = "/api/v1/namespaces/default/pods"
 PROTOBUF = METADATA.replace(JSON, "application/vnd.kubernetes.protobuf")

@@ -1,0 +1,5 @@
+"""The real API server and the operator on it are those of `tests/real`."""
+
+from tests.real.conftest import installed, kubectl, new_operator, operator
+
+__all__ = ["installed", "kubectl", "new_operator", "operator"]
