@@ -97,7 +97,7 @@ def test_b097_b095_memory(left: dict[str, Left]) -> None:
     assert child.last["reason"] == "OOMKilled"
     assert "memory" in child.status["message"]
     if child.status["state"] == "DONE":  # else the kernel has killed the whole group, as some do
-        assert child.log.endswith("finished\n")
+        assert "finished" in child.log.splitlines()  # the shell's "Killed" is of the other stream: before or after
 
 
 def test_b097_a_kill_inside_and_a_failed_probe_are_told_apart(left: dict[str, Left]) -> None:
