@@ -12,7 +12,7 @@ import orjson
 from task_pipeline.api.group import LABEL_JOB_HASH, LABEL_PIPELINE_UID
 from task_pipeline.api.resources import PIPELINE_JOBS, PIPELINES, Resource
 from task_pipeline.core.naming import job_hash, job_object_name
-from task_pipeline.kube.client import HttpCluster
+from task_pipeline.kube.cluster import Cluster
 
 AT_ONCE = 16
 Body = dict[str, Any]
@@ -26,14 +26,14 @@ class Model:
     jobs: tuple[Body, ...]
 
 
-async def model(cluster: HttpCluster, namespace: str, name: str) -> Model:
+async def model(cluster: Cluster, namespace: str, name: str) -> Model:
     """The Pipeline of that name, which has to be the only one in the namespace."""
     pipeline = orjson.loads(await cluster.get(PIPELINES, namespace, name))
     jobs = orjson.loads(await cluster.list(PIPELINE_JOBS, namespace))["items"]
     return Model(pipeline, tuple(jobs))
 
 
-async def write(cluster: HttpCluster, of: Model, names: list[str]) -> None:
+async def write(cluster: Cluster, of: Model, names: list[str]) -> None:
     """Create a finished Pipeline of each name, with its PipelineJobs."""
     window = asyncio.Semaphore(AT_ONCE)
 
@@ -44,7 +44,7 @@ async def write(cluster: HttpCluster, of: Model, names: list[str]) -> None:
     await asyncio.gather(*(one(name) for name in names))
 
 
-async def _pipeline(cluster: HttpCluster, of: Model, name: str) -> None:
+async def _pipeline(cluster: Cluster, of: Model, name: str) -> None:
     meta = {"name": name, "namespace": of.pipeline["metadata"]["namespace"]}
     uid = await _finished(cluster, PIPELINES, of.pipeline, meta)
     for job in of.jobs:
@@ -58,7 +58,7 @@ async def _pipeline(cluster: HttpCluster, of: Model, name: str) -> None:
         )
 
 
-async def _finished(cluster: HttpCluster, resource: Resource, like: Body, meta: Body) -> str:
+async def _finished(cluster: Cluster, resource: Resource, like: Body, meta: Body) -> str:
     """Create an object and lead its status to the end through IN PROGRESS, as the schema demands; returns its UID."""
     body = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": meta, "spec": like["spec"]}
     created = await cluster.create(resource, meta["namespace"], body)

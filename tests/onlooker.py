@@ -23,7 +23,7 @@ from tests.cluster.polling import wait_for
 LIVE = ("Pending", "Running")
 FINAL = ("DONE", "ERROR", "CANCELLED")
 SECONDS = 15.0
-TLS_SECONDS = 0.25  # aiohttp closes TLS connections in the background and does not tell when it has
+CLOSING_SECONDS = 0.05  # a connection that is given up is let go of in the next turns of its loop
 
 
 class Change(NamedTuple):
@@ -39,6 +39,17 @@ class Change(NamedTuple):
     job: str
     state: str
     is_new: bool
+
+
+async def stop_watching(tasks: Iterable[asyncio.Task[None]], cluster: HttpCluster | None) -> None:
+    """End the watches of a loop, and their connection."""
+    ending = list(tasks)
+    for task in ending:
+        task.cancel()
+    await asyncio.gather(*ending, return_exceptions=True)
+    if cluster is not None:
+        await cluster.close()
+        await asyncio.sleep(CLOSING_SECONDS)
 
 
 class Onlooker(Background):
@@ -94,12 +105,7 @@ class Onlooker(Background):
             self._tasks.append(self._loop.create_task(self._watch(self._cluster, resource, version)))
 
     async def _stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._cluster is not None:
-            await self._cluster.close()
-            await asyncio.sleep(TLS_SECONDS)
+        await stop_watching(self._tasks, self._cluster)
 
     async def _watch(self, cluster: HttpCluster, resource: Resource, version: str) -> None:
         while True:

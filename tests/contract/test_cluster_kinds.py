@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from task_pipeline.api.resources import CONFIG_MAPS, DEPLOYMENTS, KUBERNETES_JOBS, PODS
-from task_pipeline.core.workload import AttemptIdentity, KindDefaults, Launch, PodSecurity, WorkloadKind
+from task_pipeline.core.workload import AttemptIdentity, KindDefaults, Launch, PodSecurity, is_remote_kind
 from task_pipeline.kinds.registry import KINDS, check_params, parse
 from task_pipeline.kube.errors import Conflict
 from tests.contract.worlds import World, thing
@@ -50,7 +50,7 @@ def launched(world: World, kind: str, params: Raw, current: Raw | None = None) -
     assert check_params(kind, "1.0.0", params, defaults) == ()
     attempt = replace(ATTEMPT, namespace=world.namespace)
     job_kind = KINDS[kind]
-    assert isinstance(job_kind, WorkloadKind)
+    assert not is_remote_kind(job_kind)
     answer = job_kind.launch(parse(kind, "1.0.0", params), attempt, defaults, current)
     assert isinstance(answer, Launch)
     return answer

@@ -28,7 +28,7 @@ _REGISTRIES = (
     "crates" + ".io",
 )
 REGISTRY_HOST = re.compile("|".join(re.escape(name) for name in _REGISTRIES), re.IGNORECASE)
-TARGET = re.compile(r"^([a-z][a-z -]*):(?!=)", re.MULTILINE)
+TARGET = re.compile(r"^([a-z][a-z0-9 -]*):(?!=)", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
@@ -97,7 +97,7 @@ def test_every_target_that_a_page_names_exists() -> None:
     wrong = [
         f"{page.relative_to(ROOT)}: make {name}"
         for page in PAGES
-        for name in re.findall(r"(?:`|^\$ |^)make ([a-z-]+)", page.read_text(), re.MULTILINE)
+        for name in re.findall(r"(?:`|^\$ |^)make ([a-z0-9-]+)", page.read_text(), re.MULTILINE)
         if name not in targets()
     ]
     assert wrong == []

@@ -1,13 +1,18 @@
 """Counts requests in the API server's audit log."""
 
 import json
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.cluster.polling import wait_for
+
 AGENT = "task-pipeline-operator/"
 MUTATING = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+
+OURS = ("pipelines/status", "pipelinejobs/status", "pipelinejobs")
 
 
 def mark(log: Path) -> int:
@@ -35,3 +40,26 @@ def resource(event: dict[str, Any]) -> str:
     reference = event.get("objectRef", {})
     parts = (reference.get("resource", "?"), reference.get("subresource"))
     return "/".join(part for part in parts if part)
+
+
+def writes(log: Path, since: int) -> list[dict[str, Any]]:
+    """The operator's writes to Pipelines and PipelineJobs."""
+    return [event for event in requests(log, since) if event["verb"] in MUTATING and resource(event) in OURS]
+
+
+def until_at_rest(log: Path, seconds: float = 3.0, found: Callable[[int], Sequence[Any]] | None = None) -> int:
+    """Wait until the operator has made no such write for some seconds; returns where the log ended when that was over.
+
+    `found` gives what counts after a position of the log, if it is something else than those writes. What earlier
+    tests have left goes on beside this one: their namespaces are being deleted.
+    """
+    place, quiet_since = mark(log), time.monotonic()
+
+    def quiet() -> bool:
+        nonlocal place, quiet_since
+        if found(place) if found is not None else writes(log, place):
+            place, quiet_since = mark(log), time.monotonic()
+        return time.monotonic() - quiet_since > seconds
+
+    wait_for(quiet, "the end of the operator's writes", 90)
+    return place

@@ -1,20 +1,24 @@
-"""A real API server with simulated nodes, our CRDs, and one operator at a time."""
+"""A real API server with simulated nodes, our CRDs, and one operator at a time, or two replicas of it."""
 
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from tests.cluster import Cluster
 from tests.contract.kubectl import Kubectl, manifest
-from tests.operators import OperatorProcess, install
+from tests.faults.proxy import FaultProxy
+from tests.operators import OperatorProcess, Replicas, install
 from tests.real.policies import enforce, enforced
-from tests.real.proxy import Proxy, through
 from tests.real.users import User
 
+Op = TypeVar("Op", bound=OperatorProcess | Replicas)
 SETTINGS = {"TASK_PIPELINE_RETRY_BACKOFF": "0.2"}
+PAIRS = {"test_fates", "test_queue_restart"}
+"""Modules whose operator is a pair of replicas; all the others have one, since a pair costs a process and some seconds
+at each crash."""
 
 
 @pytest.fixture(scope="session")
@@ -54,15 +58,13 @@ def clients(installed: Cluster) -> Iterator[Callable[..., None]]:
         api.request("DELETE", f"{path}/{name}")
 
 
-@pytest.fixture
-def new_operator(installed: Cluster, tmp_path: Path) -> Iterator[Callable[..., OperatorProcess]]:
-    """Makes operators, not started yet; what still runs at the end is ended, and its log must hold no fault."""
-    made: list[OperatorProcess] = []
+def _makers(installed: Cluster, folder: Path, kind: type[Op]) -> Iterator[Callable[..., Op]]:
+    made: list[Op] = []
 
-    def make(*, kubeconfig: Path | None = None, **settings: str) -> OperatorProcess:
-        log = tmp_path / f"operator-{len(made)}.log"
+    def make(*, kubeconfig: Path | None = None, **settings: str) -> Op:
+        log = folder / f"operator-{len(made)}.log"
         log.touch()
-        made.append(OperatorProcess(kubeconfig or installed.kubeconfig, log, SETTINGS | settings))
+        made.append(kind(kubeconfig or installed.kubeconfig, log, SETTINGS | settings))
         return made[-1]
 
     yield make
@@ -72,8 +74,27 @@ def new_operator(installed: Cluster, tmp_path: Path) -> Iterator[Callable[..., O
         assert "a fault in the operator" not in operator.log.read_text(), operator.tail()
 
 
+def _kind(request: pytest.FixtureRequest) -> type[OperatorProcess | Replicas]:
+    """What the tests of a module take for the operator."""
+    return Replicas if request.module.__name__.rpartition(".")[2] in PAIRS else OperatorProcess
+
+
 @pytest.fixture
-def operator(new_operator: Callable[..., OperatorProcess]) -> OperatorProcess:
+def new_operator(
+    request: pytest.FixtureRequest, installed: Cluster, tmp_path: Path
+) -> Iterator[Callable[..., OperatorProcess | Replicas]]:
+    """Makes operators, not started yet; what still runs at the end is ended, and its log must hold no fault."""
+    yield from _makers(installed, tmp_path, _kind(request))
+
+
+@pytest.fixture
+def new_replicas(installed: Cluster, tmp_path: Path) -> Iterator[Callable[..., Replicas]]:
+    """Makes pairs of replicas; otherwise like `new_operator`."""
+    yield from _makers(installed, tmp_path, Replicas)
+
+
+@pytest.fixture
+def operator(new_operator: Callable[..., OperatorProcess | Replicas]) -> OperatorProcess | Replicas:
     """One running operator."""
     made = new_operator()
     made.start()
@@ -81,10 +102,13 @@ def operator(new_operator: Callable[..., OperatorProcess]) -> OperatorProcess:
 
 
 @pytest.fixture(scope="module")
-def shared_operator(installed: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
+def shared_operator(
+    request: pytest.FixtureRequest, installed: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OperatorProcess | Replicas]:
     """One operator for all tests of a module; its log must hold no fault when they are over."""
     log = tmp_path_factory.mktemp("operator") / "operator.log"
-    made = OperatorProcess(installed.kubeconfig, log, SETTINGS)
+    log.touch()
+    made = _kind(request)(installed.kubeconfig, log, SETTINGS)
     made.start()
     yield made
     made.stop()
@@ -92,10 +116,10 @@ def shared_operator(installed: Cluster, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture
-def proxy(installed: Cluster, tmp_path: Path) -> Iterator[tuple[Proxy, Path]]:
-    """A switch between operator and API server, and the kubeconfig that leads through it."""
-    with Proxy(installed.server) as switch:
-        yield switch, through(installed.kubeconfig, switch.port, tmp_path / "kubeconfig")
+def proxy(installed: Cluster, tmp_path: Path) -> Iterator[tuple[FaultProxy, Path]]:
+    """A proxy between operator and API server, and the kubeconfig that leads through it."""
+    with FaultProxy(installed.server, installed.paths.pki) as between:
+        yield between, between.kubeconfig(installed.kubeconfig, tmp_path / "kubeconfig")
 
 
 @pytest.fixture(scope="module")

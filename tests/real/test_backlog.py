@@ -14,7 +14,6 @@ from task_pipeline.kube.client import HttpCluster
 from task_pipeline.kube.config import connect
 from tests import history
 from tests.cluster import Cluster
-from tests.cluster.polling import wait_for
 from tests.contract.kubectl import Kubectl, manifest
 from tests.onlooker import Onlooker
 from tests.operators import OperatorProcess
@@ -35,30 +34,6 @@ def submit(cluster: Cluster, namespace: str, specs: dict[str, Any]) -> None:
     path = f"/apis/taskpipeline.dev/v1alpha1/namespaces/{namespace}/pipelines"
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda one: cluster.client.request("POST", path, manifest("Pipeline", *one)), specs.items()))
-
-
-def writes(cluster: Cluster, since: int) -> list[dict[str, Any]]:
-    """The operator's writes to Pipelines and PipelineJobs."""
-    ours = ("pipelines/status", "pipelinejobs/status", "pipelinejobs")
-    return [
-        event
-        for event in audit.requests(cluster.audit_log, since)
-        if event["verb"] in audit.MUTATING and audit.resource(event) in ours
-    ]
-
-
-def rest(cluster: Cluster, seconds: float = 3.0) -> int:
-    """Wait until the operator has written nothing for some seconds; returns where the log ended when it was over."""
-    mark, quiet_since = audit.mark(cluster.audit_log), time.monotonic()
-
-    def quiet() -> bool:
-        nonlocal mark, quiet_since
-        if writes(cluster, mark):
-            mark, quiet_since = audit.mark(cluster.audit_log), time.monotonic()
-        return time.monotonic() - quiet_since > seconds
-
-    wait_for(quiet, "the end of the operator's writes", 90)
-    return mark
 
 
 def seconds_of(events: Sequence[dict[str, Any]]) -> Counter[int]:
@@ -83,14 +58,14 @@ def test_waiting_costs_few_writes_and_an_urgent_pipeline_takes_the_next_slot(
         submit(installed, kubectl.namespace, specs)
         accepted(kubectl, specs)
         waiting = audit.mark(installed.audit_log)
-        rested = rest(installed)
-        taken, told = writes(installed, submitting), writes(installed, waiting)
+        rested = audit.until_at_rest(installed.audit_log)
+        taken, told = audit.writes(installed.audit_log, submitting), audit.writes(installed.audit_log, waiting)
         by_second = seconds_of(told)
         by_second.pop(min(by_second, default=0), None)  # the last submissions still cause writes in that one
         print(f"{WAITING} waiting: {dict(Counter(audit.resource(event) for event in taken))}")
         print(f"after their acceptance {len(told)} writes, in a second at most {max(by_second.values(), default=0)}")
         assert max(by_second.values(), default=0) <= 2 * BUDGET + 2
-        assert writes(installed, rested) == []
+        assert audit.writes(installed.audit_log, rested) == []
         submit(installed, kubectl.namespace, {"urgent": one | {"clientId": "many-00", "priority": -1}})
         accepted(kubectl, ["urgent"])
         assert seen.launches == []
@@ -115,7 +90,7 @@ def test_b072_finished_pipelines_cost_a_restart_nothing_but_reading(
     create_all(kubectl, {"new": grid(1, 1)})
     wait_for_status(kubectl, "tpl/new", state="DONE", seconds=int(SOON))
     done = time.monotonic() - began
-    rest(installed)
+    audit.until_at_rest(installed.audit_log)
     events = list(audit.requests(installed.audit_log, since))
     lists = [event["requestURI"] for event in events if event["verb"] == "list"]
     print(f"{OLD} finished Pipelines of {JOBS} jobs: ready after {ready:.1f} s, the new one done after {done:.1f} s")

@@ -7,7 +7,6 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,13 +14,13 @@ import yaml
 
 from tests.cluster.polling import wait_for
 from tests.contract.kubectl import Kubectl
-from tests.gitops import argo, conditions, is_observed, kstatus
+from tests.gitops.rules import argo, conditions, is_observed, kstatus
+from tests.gitops.shipped import FLUX
 from tests.operators import OperatorProcess
 from tests.real.pipelines import create_all, shell, wait_all
 
 pytestmark = pytest.mark.cluster
 
-PAGE = Path(__file__).parents[2] / "docs" / "gitops.md"
 FLUX_ORDER = ("inProgress", "failed", "current")
 
 
@@ -104,11 +103,10 @@ def test_b053_a_failure_is_told_as_final_at_once(kubectl: Kubectl, operator: Ope
 
 
 def expressions() -> dict[str, str]:
-    """The health expressions for Flux of docs/gitops.md."""
-    blocks = re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    (check,) = (one["spec"]["healthCheckExprs"] for one in map(yaml.safe_load, blocks) if "spec" in one)
+    """The health expressions for Flux that are shipped."""
+    (check,) = yaml.safe_load(FLUX.read_text())
     # Flux has the fields of the object as variables, a policy the object.
-    return {name: re.sub(r"(?<!\.)\bstatus\.", "object.status.", check[0][name]) for name in FLUX_ORDER}
+    return {name: re.sub(r"(?<!\.)\bstatus\.", "object.status.", check[name]) for name in FLUX_ORDER}
 
 
 @pytest.fixture

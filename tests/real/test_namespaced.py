@@ -1,8 +1,8 @@
 """Operators that may do nothing outside the namespaces they are for. Field case B079."""
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,9 +10,10 @@ import pytest
 
 from tests.cluster import Cluster
 from tests.contract.kubectl import Kubectl, manifest
+from tests.onlooker import Onlooker, peak
 from tests.operators import OperatorProcess
 from tests.real import audit
-from tests.real.pipelines import FINAL, PATIENCE, create_all, grid, jobs_of, states
+from tests.real.pipelines import create_all, grid, jobs_of, states, wait_for_status
 from tests.real.users import OPERATOR_RULES, grant, kubeconfig_of, service_account
 
 pytestmark = pytest.mark.cluster
@@ -72,9 +73,16 @@ def test_b079_two_installs_with_roles_only_do_not_meet(
 ) -> None:
     since = audit.mark(installed.audit_log)
     dev, prod = install("dev", 1), install("prod", 2)
-    for place in (dev.team, prod.team, kubectl):
-        create_all(place, {"iso": grid(1, 4, seconds=0.5)})
-    assert most_running(dev.team, prod.team) == [1, 2]
+    places = (dev.team, prod.team, kubectl)
+    with ExitStack() as watching:
+        seen = [watching.enter_context(Onlooker(installed.kubeconfig, place.namespace)) for place in places[:2]]
+        for place in places:
+            create_all(place, {"iso": grid(1, 4, seconds=0.5)})
+        for one in seen:
+            one.wait_until_final(4)
+    assert [most_running(one) for one in seen] == [1, 2]
+    wait_for_status(dev.team, "tpl/iso", state="DONE")
+    wait_for_status(prod.team, "tpl/iso", state="DONE")
     assert states(dev.team, "tpl") == states(prod.team, "tpl") == {"iso": "DONE"}
     assert states(kubectl, "tpl") == {"iso": "READY"}
     assert kubectl.get("tpl", "iso")["status"]["observedGeneration"] == -1
@@ -87,11 +95,6 @@ def test_b079_two_installs_with_roles_only_do_not_meet(
         assert Counter(one["requestURI"] for one in made if one["responseStatus"]["code"] == 403) == {}
 
 
-def most_running(*teams: Kubectl) -> list[int]:
-    """How many jobs of each namespace were seen IN PROGRESS at the same time, until all Pipelines have ended."""
-    most, deadline = [0] * len(teams), time.monotonic() + PATIENCE
-    while any(state not in FINAL for team in teams for state in states(team, "tpl").values()):
-        assert time.monotonic() < deadline, "the Pipelines do not end"
-        now = [list(states(team, "pjob").values()).count("IN PROGRESS") for team in teams]
-        most = [max(pair) for pair in zip(most, now, strict=True)]
-    return most
+def most_running(seen: Onlooker) -> int:
+    """How many jobs were IN PROGRESS at the same time, at most."""
+    return peak(change for change in seen.changes if not change.is_pod)

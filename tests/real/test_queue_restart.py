@@ -8,14 +8,13 @@ import pytest
 
 from tests.cluster import Cluster
 from tests.contract.kubectl import Kubectl
+from tests.faults.proxy import FaultProxy, Lag, Rule, Stop, on
 from tests.onlooker import Onlooker, peak
 from tests.operators import OperatorProcess
-from tests.real.lag import LaggingProxy
 from tests.real.pipelines import create_all, grid, shell, wait_all, wait_for_status
-from tests.real.proxy import through
 from tests.real.submissions import accepted, draw, launched, sorted_keys
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
 
 def test_b013_the_order_stays_the_same_however_often_the_operator_dies(
@@ -69,17 +68,18 @@ def test_b021_a_slot_taken_for_a_launch_that_never_was_is_not_lost(
 ) -> None:
     """The operator dies when it has given a slot and asked for the pod, and before the API server has heard of it."""
     with (
-        LaggingProxy(installed.server, installed.paths.pki, {}) as proxy,
+        FaultProxy(installed.server, installed.paths.pki) as proxy,
         Onlooker(installed.kubeconfig, kubectl.namespace) as seen,
     ):
         operator = new_operator(
-            kubeconfig=through(installed.kubeconfig, proxy.port, tmp_path / "kubeconfig"), MAX_RUNNING_JOBS="1"
+            kubeconfig=proxy.kubeconfig(installed.kubeconfig, tmp_path / "kubeconfig"), MAX_RUNNING_JOBS="1"
         )
         operator.start()
-        proxy.keep_next("POST", "pods")
+        stop = proxy.stop_at(Stop(on("create", "pods"), after=False))
         create_all(kubectl, {name: {"stages": ["s"], "jobs": [shell("a", seconds=1)]} for name in ("mid", "next")})
-        assert proxy.kept.wait(20)
+        assert stop.reached.wait(20)
         operator.kill()
+        proxy.go_on()
         assert seen.launches == []
         operator.start()
         assert wait_all(kubectl) == {"mid": "DONE", "next": "DONE"}
@@ -91,13 +91,15 @@ def test_b021_a_slot_taken_for_a_launch_that_never_was_is_not_lost(
 def test_b023_what_is_seen_late_is_counted_at_once(
     installed: Cluster, kubectl: Kubectl, new_operator: Callable[..., OperatorProcess], tmp_path: Path
 ) -> None:
-    lag = dict.fromkeys(("pipelinejobs", "pods"), 2.0)
     with (
-        LaggingProxy(installed.server, installed.paths.pki, lag) as proxy,
+        FaultProxy(installed.server, installed.paths.pki) as proxy,
         Onlooker(installed.kubeconfig, kubectl.namespace) as seen,
     ):
+        for verb in ("list", "watch"):
+            for resource in ("pipelinejobs", "pods"):
+                proxy.add(Rule(on(verb, resource), Lag(2.0), times=None))
         operator = new_operator(
-            kubeconfig=through(installed.kubeconfig, proxy.port, tmp_path / "kubeconfig"), MAX_RUNNING_JOBS="2"
+            kubeconfig=proxy.kubeconfig(installed.kubeconfig, tmp_path / "kubeconfig"), MAX_RUNNING_JOBS="2"
         )
         operator.start()
         create_all(kubectl, {f"lag-{n}": {"stages": ["s"], "jobs": [shell("a", seconds=0.5)]} for n in range(6)})

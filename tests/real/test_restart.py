@@ -9,9 +9,9 @@ import pytest
 
 from tests.cluster.polling import wait_for
 from tests.contract.kubectl import Kubectl, manifest
+from tests.faults.proxy import FaultProxy
 from tests.operators import OperatorProcess
 from tests.real.pipelines import create_all, grid, jobs_of, pods_of, shell, states, wait_all
-from tests.real.proxy import Proxy
 
 pytestmark = pytest.mark.cluster
 
@@ -52,7 +52,7 @@ def test_sigterm_stops_it_within_five_seconds_and_what_runs_goes_on(
 
 
 def test_the_api_server_away_at_the_start(
-    kubectl: Kubectl, proxy: tuple[Proxy, Path], new_operator: Callable[..., OperatorProcess]
+    kubectl: Kubectl, proxy: tuple[FaultProxy, Path], new_operator: Callable[..., OperatorProcess]
 ) -> None:
     switch, kubeconfig = proxy
     switch.close()
@@ -67,7 +67,7 @@ def test_the_api_server_away_at_the_start(
 
 
 def test_the_api_server_away_in_the_middle(
-    kubectl: Kubectl, proxy: tuple[Proxy, Path], new_operator: Callable[..., OperatorProcess]
+    kubectl: Kubectl, proxy: tuple[FaultProxy, Path], new_operator: Callable[..., OperatorProcess]
 ) -> None:
     switch, kubeconfig = proxy
     operator = new_operator(kubeconfig=kubeconfig)

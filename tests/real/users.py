@@ -43,9 +43,11 @@ def rule(verbs: str, group: str, resources: str, *names: str) -> Rule:
 OPERATOR_RULES = (
     rule("create,delete,get,list,patch,watch", GROUP, "pipelinejobs"),
     rule("delete,get,list,watch", GROUP, "pipelines"),
-    rule("get,list,watch", GROUP, "pipelineclients"),
+    rule("list,watch", GROUP, "pipelineclients"),
     rule("patch", GROUP, "pipelines/status,pipelinejobs/status,pipelineclients/status"),
     rule("create", "events.k8s.io", "events"),
+    rule("create", "coordination.k8s.io", "leases"),
+    rule("get,update", "coordination.k8s.io", "leases", "task-pipeline-operator"),
     *(
         rule(",".join(right.verbs), right.resource.group, right.resource.plural)
         for kind in BUILT_IN

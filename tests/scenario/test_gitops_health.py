@@ -9,7 +9,7 @@ import pytest
 
 from task_pipeline.api.resources import PIPELINES
 from tests.fakes.store import Change, ChangeType
-from tests.gitops import argo, conditions, is_observed, kstatus
+from tests.gitops.rules import argo, conditions, is_observed, kstatus
 from tests.scenario.world import World, running, shell
 
 pytestmark = [pytest.mark.looptime]

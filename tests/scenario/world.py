@@ -26,8 +26,8 @@ FAST = {"retry_backoff": 1.0, "retry_backoff_jitter": 0.0}
 class World:
     """A cluster with the client `default`, and the operator while it runs."""
 
-    def __init__(self, **settings: Any) -> None:
-        self.cluster = FakeCluster()
+    def __init__(self, cluster: FakeCluster | None = None, **settings: Any) -> None:
+        self.cluster = cluster or FakeCluster()
         self.spy = Spy(self.cluster.store)
         self.settings = Settings(**(FAST | settings))
         self.runtime: Runtime | None = None

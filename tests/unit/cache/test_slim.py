@@ -105,6 +105,14 @@ def test_a_final_job_counts_as_before() -> None:
         assert (slim.status.attempt, slim.status.message, slim.hash, slim.spec.run) == (2, None, job.hash, 1)
 
 
+def test_the_end_of_a_job_is_remembered_where_traces_ask_for_it() -> None:
+    store = Store()
+    store.put_job(make.job("a", state=DONE, completion_time=make.at(9)))
+    store.keep_ends = True
+    store.put_job(make.job("b", state=DONE, completion_time=make.at(9)))
+    assert {job.spec.name: job.status.completion_time for job in store.jobs.values()} == {"a": None, "b": make.at(9)}
+
+
 @pytest.mark.parametrize("state", [READY, RUNNING])
 def test_what_is_not_final_is_kept_whole(state: State) -> None:
     job = make.job(state=state, message="m")

@@ -23,7 +23,7 @@ from task_pipeline.core.job_decision import (
 )
 from task_pipeline.core.messages import shortened
 from task_pipeline.core.records import JobProgress, JobStatus
-from task_pipeline.core.retry import NOT_RETRIED
+from task_pipeline.core.retry import NOT_RETRIED, Backoff
 from task_pipeline.core.states import IllegalMove
 from task_pipeline.core.workload import Observation, Phase
 from tests.unit.core.job_builders import (
@@ -127,6 +127,18 @@ class TestWaiting:
         pausing = job(JobStatus(attempt=1, reason="RetryBackoff", next_attempt_time=at(left)))
         assert decide_job(facts(pausing, admitted=True), NOW).action is action
         assert not decide_job(facts(pausing, admitted=True), NOW).eligible
+
+    @pytest.mark.parametrize(("left", "action"), [(301, Action.NONE), (302, Action.LAUNCH), (3600, Action.LAUNCH)])
+    def test_a_pause_is_not_waited_for_after_the_clock_was_put_back(self, left: float, action: Action) -> None:
+        pausing = job(JobStatus(attempt=1, reason="RetryBackoff", next_attempt_time=at(left)))
+        five_minutes = Backoff(limit=300)
+        assert decide_job(facts(pausing, admitted=True, backoff=five_minutes), NOW).action is action
+        assert decide_job(facts(job(), admitted=True, pause=later(left), backoff=five_minutes), NOW).action is action
+
+    @pytest.mark.parametrize(("left", "action"), [(60, Action.NONE), (62, Action.LAUNCH)])
+    def test_a_hold_is_kept_however_short_the_pauses_between_attempts_are(self, left: float, action: Action) -> None:
+        held = job(JobStatus(reason="QuotaExceeded", next_attempt_time=at(left)))
+        assert decide_job(facts(held, admitted=True, backoff=Backoff(limit=0)), NOW).action is action
 
     def test_a_slot_is_needed_and_a_suspended_pipeline_gets_none(self) -> None:
         assert decide_job(facts(job()), NOW) == JobDecision(eligible=True)

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -17,6 +17,7 @@ KIB = 1024
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=200), st.integers(16, 200))
+@example('0"\b\f\x80\x80\U00010000', 16)
 def test_a_message_fits_its_room(text: str, room: int) -> None:
     short = shortened(text, room)
     assert len(msgspec.json.encode(short)) - 2 <= room
@@ -33,7 +34,7 @@ def test_the_first_words_and_the_last_lines_stay() -> None:
     assert short.endswith("line 498\nline 499")
 
 
-@pytest.mark.parametrize("letter", ["x", "é", "日", "\U0001f680", "\n", '"', "\x01"])
+@pytest.mark.parametrize("letter", ["x", "é", "日", "\U0001f680", "\n", '"', "\x01", "\b"])
 def test_a_job_stays_below_8_kib_whatever_its_attempts_say(letter: str) -> None:
     seen = Observation(
         Phase.FAILED, Reason.IMAGE_PULL_FAILED, letter * 5000, exit_code=137, node="n" * 40, completion_time=at(0)

@@ -197,6 +197,7 @@ def test_done_is_reached_through_in_progress() -> None:
     first = decide(pipeline, done, divided=0, seconds=5)
     assert told(first.status) == (RUNNING, "StageRunning")
     assert (first.status.completion_time, first.status.start_time) == (None, make.at(1))
+    assert first.urgency is Urgency.END  # else the end would wait for the pace of what is told on the way
     second = decide(replace(pipeline, status=first.status), done, divided=0, seconds=6)
     assert told(second.status) == (DONE, "Succeeded")
     assert second.urgency is Urgency.END

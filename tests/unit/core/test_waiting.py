@@ -1,13 +1,16 @@
 """The words for a wait, and who finds out that a status gives the wrong ones."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from task_pipeline.api.reasons import Reason
-from task_pipeline.core.lane import Terms
+from task_pipeline.core.lane import Terms, Zone
 from task_pipeline.core.places import job_entry, terms_of
 from task_pipeline.core.queue import Queue
 from task_pipeline.core.telling import Telling
-from task_pipeline.core.waiting import wait_for
+from task_pipeline.core.waiting import wait_for, zone_reason
 from tests import make
 from tests.unit.core.test_queue import key, open_queue, put
 
@@ -117,3 +120,21 @@ class TestTelling:
         assert queue.next() is not None
         telling.settled()
         assert telling.lasting() == []
+
+
+@pytest.mark.parametrize(
+    ("terms", "at_limit", "zone", "reason"),
+    [
+        (None, False, Zone.HELD, Reason.SUSPENDED),
+        (None, False, Zone.BEYOND, Reason.CLIENT_SUSPENDED),
+        (SimpleNamespace(suspended=True, limit=0), False, Zone.OUTSIDE, Reason.CLIENT_SUSPENDED),
+        (SimpleNamespace(suspended=False, limit=0), False, Zone.OUTSIDE, Reason.CLIENT_LIMIT),
+        (SimpleNamespace(suspended=False, limit=1), True, Zone.BEYOND, Reason.CLIENT_QUEUE_FULL),
+        (SimpleNamespace(suspended=False, limit=1), True, Zone.OUTSIDE, Reason.QUEUE_FULL),
+        (SimpleNamespace(suspended=False, limit=1), True, Zone.ENQUEUED, Reason.CLIENT_LIMIT),
+        (SimpleNamespace(suspended=False, limit=1), False, Zone.ENQUEUED, Reason.QUEUED),
+    ],
+)
+def test_the_first_reason_that_applies_counts(terms: Any, at_limit: bool, zone: Zone, reason: Reason) -> None:
+    lane: Any = SimpleNamespace(terms=terms, at_limit=at_limit)
+    assert zone_reason(lane, zone) is reason

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from task_pipeline.api.resources import CONFIG_MAPS, PODS, Resource
-from task_pipeline.core.workload import KindDefaults, RemoteKind, Right
+from task_pipeline.core.workload import KindDefaults, Right, is_remote_kind
 from task_pipeline.entrypoints.admission import OPERATOR_GROUP, operator_role
 from task_pipeline.entrypoints.policies import policies
 from task_pipeline.entrypoints.requester import MAX_ACCOUNTS, needs, requester_policy
@@ -16,7 +16,7 @@ from task_pipeline.kinds.registry import BUILT_IN, check_params
 CHECK_COST, EXPRESSION_LIMIT, POLICY_LIMIT = 350_000, 1_000_000, 10_000_000
 
 
-LAUNCHED = [kind for kind in BUILT_IN if not isinstance(kind, RemoteKind)]
+LAUNCHED = [kind for kind in BUILT_IN if not is_remote_kind(kind)]
 
 
 def rules() -> Iterator[dict[str, Any]]:

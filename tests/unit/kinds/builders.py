@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from task_pipeline.api.objects import DeploymentView, KubernetesJobView, PodView
-from task_pipeline.core.workload import AttemptIdentity, KindDefaults, Launch, Manifest, WorkloadKind
+from task_pipeline.core.workload import AttemptIdentity, KindDefaults, Launch, Manifest, is_remote_kind
 from task_pipeline.kinds.registry import KINDS, check_params, parse
 
 ATTEMPT = AttemptIdentity(
@@ -32,7 +32,7 @@ def launch(kind: str, params: Manifest, defaults: KindDefaults = DEFAULTS, curre
     """What the attempt launches; the params must be right."""
     assert faults(kind, params, defaults) == {}
     job_kind = KINDS[kind]
-    assert isinstance(job_kind, WorkloadKind)
+    assert not is_remote_kind(job_kind)
     launched = job_kind.launch(parse(kind, "1.0.0", params), ATTEMPT, defaults, current)
     assert isinstance(launched, Launch), launched
     return launched

@@ -10,7 +10,16 @@ import pytest
 from pydantic import BaseModel
 
 from task_pipeline.api.common import KIND_PATTERN, VERSION_PATTERN
-from task_pipeline.core.workload import JobKind, KindDefaults, Launch, Manifest, Params, RemoteKind, WorkloadKind
+from task_pipeline.core.workload import (
+    JobKind,
+    KindDefaults,
+    Launch,
+    Manifest,
+    Params,
+    RemoteKind,
+    WorkloadKind,
+    is_remote_kind,
+)
 from task_pipeline.kinds.registry import KINDS, check_params, parse
 from tests.unit.kinds.builders import ATTEMPT, DEFAULTS
 
@@ -39,8 +48,8 @@ SAMPLES: Mapping[str, list[dict[str, Any]]] = {
     "Worker": [{"queue": "render"}, {"queue": "render", "payload": {"run_date": "2031-04-20", "scenes": [1, None]}}],
 }
 EVERY = [(KINDS[name], params) for name, samples in SAMPLES.items() for params in samples]
-LAUNCHED = [(kind, params) for kind, params in EVERY if not isinstance(kind, RemoteKind)]
-REMOTE = [(kind, params) for kind, params in EVERY if isinstance(kind, RemoteKind)]
+LAUNCHED = [(kind, params) for kind, params in EVERY if not is_remote_kind(kind)]
+REMOTE = [(kind, params) for kind, params in EVERY if is_remote_kind(kind)]
 MODELS = [(name, model) for name, kind in KINDS.items() for model in kind.versions.values()]
 
 
@@ -64,8 +73,7 @@ def test_names_versions_and_rights(name: str, kind: JobKind) -> None:
     assert name == kind.name
     assert re.fullmatch(KIND_PATTERN, name)
     assert all(re.fullmatch(VERSION_PATTERN, version) for version in kind.versions)
-    assert isinstance(kind, RemoteKind) != isinstance(kind, WorkloadKind)
-    if isinstance(kind, RemoteKind):
+    if is_remote_kind(kind):
         assert kind.rights == ()
     else:
         assert kind.resource in [right.resource for right in kind.rights]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from task_pipeline.core.workload import RemoteKind
+from task_pipeline.core.workload import is_remote_kind
 from task_pipeline.kinds.http import KIND, MAX_BODY, HttpParams
 from task_pipeline.kinds.registry import parse
 from tests.unit.kinds.builders import faults
@@ -29,7 +29,7 @@ def test_the_smallest_request() -> None:
 
 
 def test_the_runner_does_it_in_its_own_queue() -> None:
-    assert isinstance(KIND, RemoteKind)
+    assert is_remote_kind(KIND)
     assert KIND.for_runner
     assert KIND.queue(params()) == "http"
     assert KIND.rights == ()

@@ -32,6 +32,7 @@ def test_the_second_variable_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     assert loader([])().queue_size == 2
 
 
+ELECTION = {"leader_election": "false", "leader_lease_duration": "20", "leader_renew_deadline": "5"}
 URLS = {name: "https://a.net" for name in ("server_url", "http_callback_url", "http_allow")}
 
 
@@ -43,7 +44,8 @@ def test_every_setting_is_a_flag_and_stands_in_the_help(name: str, capsys: pytes
     shown = capsys.readouterr().out
     assert left.value.code == 0
     assert shown.count(f"  {flag} ") == 1
-    given = {"namespaces": "a,b", "pod_security": "restricted", "log_level": "DEBUG"} | URLS
+    given = {"namespaces": "a,b", "pod_security": "restricted", "log_level": "DEBUG", **ELECTION} | URLS
+    given |= {"server_secure_cookies": "false"}
     assert getattr(loader([flag, given.get(name, "1")])(), name) != Settings.model_fields[name].default
 
 
@@ -59,6 +61,18 @@ def test_every_setting_is_a_flag_and_stands_in_the_help(name: str, capsys: pytes
 )
 def test_urls_are_checked_at_the_start(flag: str, told: str) -> None:
     assert told in faults(flag)[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--leader-lease-duration=10"], "leader_renew_deadline: must be less than leader_lease_duration, which is 10"),
+        (["--leader-renew-deadline=15"], "--leader-renew-deadline: must be less than leader_lease_duration"),
+        (["--leader-retry-period=10"], "--leader-retry-period: must be less than leader_renew_deadline, which is 10"),
+    ],
+)
+def test_the_times_of_the_election_fit_each_other(arguments: list[str], told: str) -> None:
+    assert told in faults(*arguments)[0]
 
 
 def test_a_url_is_given_without_its_final_slash() -> None:

@@ -18,8 +18,8 @@ NAMESPACE = "task-pipeline"
 class World:
     """The cluster; `replica` makes the authentication of one server process."""
 
-    def __init__(self) -> None:
-        self.cluster = FakeCluster()
+    def __init__(self, cluster: FakeCluster | None = None) -> None:
+        self.cluster = cluster or FakeCluster()
         self._number = 0
 
     def replica(self, **config: Any) -> Auth:
