@@ -1,11 +1,13 @@
 """A collector of traces on this machine: takes OTLP over HTTP, and decodes what arrives."""
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 
@@ -35,6 +37,12 @@ class Collector:
         """What the last request says of the program that sent it."""
         attributes = self.requests[-1].resource_spans[0].resource.attributes
         return {one.key: one.value.string_value for one in attributes}
+
+
+def without_variables(patch: pytest.MonkeyPatch) -> None:
+    """Let no variable of the machine count: none of OpenTelemetry, and no proxy."""
+    for name in [name for name in os.environ if name.startswith("OTEL_") or name.lower().endswith("_proxy")]:
+        patch.delenv(name)
 
 
 @contextmanager

@@ -76,7 +76,7 @@ class Onlooker(Background):
         """The pods in the order of their creation."""
         return [change for change in self.changes if change.is_pod and change.is_new]
 
-    def wait(self, what: str, met: Callable[[Self], bool], seconds: float = 60.0) -> None:
+    def wait(self, what: str, met: Callable[[Self], bool], seconds: float = 180.0) -> None:
         """Wait until `met`; raises TimeoutError naming `what`, and whatever has ended a watch."""
 
         def ask() -> bool:
@@ -87,7 +87,7 @@ class Onlooker(Background):
 
         wait_for(ask, what, seconds)
 
-    def wait_until_final(self, jobs: int, seconds: float = 60.0) -> None:
+    def wait_until_final(self, jobs: int, seconds: float = 180.0) -> None:
         """Wait until so many PipelineJobs have been seen, and all of them have ended."""
         self.wait(
             f"the end of {jobs} jobs",

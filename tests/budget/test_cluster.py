@@ -61,7 +61,7 @@ def writes(cluster: Cluster, namespace: str, since: int) -> list[str]:
 
 
 def test_a_job_keeps_to_its_writes_and_bytes_and_nothing_is_read(
-    installed: Cluster, kubectl: Kubectl, operator: OperatorProcess
+    installed: Cluster, alone: None, kubectl: Kubectl, operator: OperatorProcess
 ) -> None:
     create_all(kubectl, {"warm-up": grid(1, 1)})  # kopf has listed what it watches when this is over
     wait_all(kubectl)

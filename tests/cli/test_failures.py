@@ -57,7 +57,7 @@ def test_an_answer_that_does_not_come(quiet: Site) -> None:
     quiet.server.delay = 30
     began = time.monotonic()
     line = one_line(quiet.tpctl("--request-timeout", "1s", "submit", "-f", "-", stdin=SUBMITTED))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert "no answer within 1 s" in line
     assert "it may have been created all the same: see `list`" in line
 

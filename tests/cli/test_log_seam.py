@@ -118,12 +118,12 @@ async def test_the_log_of_a_job_that_goes_on_is_read_on(capfd: pytest.CaptureFix
 
 def test_over_rest_a_log_goes_on_after_the_servers_time(both: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "FOLLOW_SECONDS", 0.5)
-    both.submit("p", shell("a", seconds=4), clientId="acme")
+    both.submit("p", shell("a", seconds=8), clientId="acme")
     both.until_state("p", "IN PROGRESS")
     both.wrote("p", "a", b"one\n")
     late = asyncio.run_coroutine_threadsafe(_later(both), both._loop)
     answer = both.tpctl("logs", "-f", "p", rest=True)
-    late.result(10)
+    late.result(20)
     assert answer.exit_code == 0, answer.output
     assert answer.stdout.splitlines()[-1] == "two"
 

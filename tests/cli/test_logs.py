@@ -104,7 +104,7 @@ def test_all_attempts_are_followed_to_the_end_of_the_run(site: Site) -> None:
         world.cluster.logs.written = defaultdict(lambda: b"pod %d\n" % next(numbers))
 
     site.do(number_pods)
-    site.submit("p", shell("a", seconds=0.6, exit_code=1, retryAttempt=1), shell("b", "t"))
+    site.submit("p", shell("a", seconds=3, exit_code=1, retryAttempt=1), shell("b", "t"))
     answer = site.tpctl("logs", "-f", "p")
     assert answer.exit_code == 0, answer.output
     assert sorted(answer.stdout.splitlines()) == ["[a] pod 1", "[a] pod 2"]

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 
@@ -134,7 +133,7 @@ def test_ctrl_c_leaves_the_run_going_and_says_how_to_come_back(site: Site, tmp_p
         text=True,
     )
     site.until_state("p", "IN PROGRESS")
-    time.sleep(0.5)
+    site.until(lambda _: any("GET" in asked and "/pipelines" in asked for asked in site.server.requests))
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=20)
     assert process.returncode == 130, told

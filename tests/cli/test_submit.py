@@ -38,7 +38,7 @@ def test_the_exit_code_says_how_the_run_ended(site: Site, job: Any, code: int, e
 
 
 def test_changes_are_told_line_by_line_elsewhere_than_on_a_terminal(site: Site) -> None:
-    jobs = shell("unit"), shell("ship", "t", exit_code=1, retryAttempt=1)
+    jobs = shell("unit"), shell("ship", "t", seconds=1, exit_code=1, retryAttempt=1)
     answer = site.tpctl("submit", "-f", "-", "--watch", stdin=text(manifest("p", *jobs)))
     told = [line[9:] for line in answer.output.splitlines()[1:]]
     for line in (

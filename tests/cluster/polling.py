@@ -11,7 +11,7 @@ STEP_SECONDS = 0.02
 T = TypeVar("T")
 
 
-def wait_for(ask: Callable[[], T], what: str = "condition", seconds: float = 10.0) -> T:
+def wait_for(ask: Callable[[], T], what: str = "condition", seconds: float = 30.0) -> T:
     """Ask until the answer is true-like, and return it; raises TimeoutError after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (answer := ask()):

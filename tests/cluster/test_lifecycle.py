@@ -34,7 +34,7 @@ def started(folder: Path, programs: int) -> ClusterState:
         state = states.load(ClusterPaths(folder))
         return state if state and len(state.processes) >= programs else None
 
-    state = wait_for(enough, f"{programs} programs", 30)
+    state = wait_for(enough, f"{programs} programs", 90)
     assert state is not None
     return state
 
@@ -45,7 +45,7 @@ def test_an_interrupted_start_leaves_nothing_running(tmp_path: Path, programs: i
     with begin(folder) as command:
         state = started(folder, programs)
         command.send_signal(signal.SIGINT)
-        text, _ = command.communicate(timeout=30)
+        text, _ = command.communicate(timeout=60)
     assert command.returncode == 130, text
     assert processes.marked(state.marker) == []
     assert not Path(state.private).exists()

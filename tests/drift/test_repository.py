@@ -35,9 +35,8 @@ FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 def committed() -> Iterator[tuple[Path, str]]:
     """Every text file that git tracks, with its text."""
-    listing = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True, timeout=30
-    ).stdout
+    command = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z"]  # the owner may be another user
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True, timeout=30).stdout
     for name in filter(None, listing.split("\0")):
         path = ROOT / name
         try:

@@ -23,7 +23,7 @@ from tests.install.helm import NAMESPACE, RELEASE
 from tests.install.test_rights import Right
 from tests.real.pipelines import FINAL, jobs_of, pods_of, states
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.e2e
 
 PROGRAMS = {"operator": 2, "server": 2, "http-runner": 2}
 LONG = "#" + "x" * 140_000 + "\ntrue\n"

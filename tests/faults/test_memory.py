@@ -17,8 +17,6 @@ BIG = 5  # the longest scenario has so many times the places of the others
 HANDOVER = 11
 HANDED_OVER = ("two stages", "retry", "cancel", "again")
 
-pytestmark = [pytest.mark.timeout(300)]
-
 
 @pytest.mark.parametrize("scenario", ALL, ids=[scenario.name for scenario in ALL])
 @pytest.mark.parametrize("name", SWEEPS)

@@ -1,11 +1,8 @@
 """Made-up histories, some of them the same in each run; `make test-faults` makes up many more."""
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 
 from tests.faults.memory.model import Plan, plans, play_plan
-
-pytestmark = [pytest.mark.timeout(600)]
 
 
 @settings(

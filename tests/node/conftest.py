@@ -13,7 +13,7 @@ from tests.cluster import Cluster
 from tests.contract.kubectl import Kubectl
 from tests.operators import OperatorProcess, install
 
-SETTINGS = {"TASK_PIPELINE_RETRY_BACKOFF": "0.2"}
+SETTINGS = {"TASK_PIPELINE_RETRY_BACKOFF": "0.2", "TASK_PIPELINE_RETRY_BACKOFF_LIMIT": "1"}
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from tests.contract.kubectl import Kubectl
 from tests.real.pipelines import create_all, jobs_of, wait_all
 
 IMAGE = "busybox:1.36"
-PATIENCE = 100.0
+PATIENCE = 240.0
 
 
 def script(name: str, text: str, /, *, fields: dict[str, Any] | None = None, **params: Any) -> dict[str, Any]:

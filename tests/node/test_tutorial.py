@@ -10,7 +10,6 @@ from tests.tutorial import Reader
 pytestmark = pytest.mark.node
 
 
-@pytest.mark.timeout(280)
 def test_the_tutorial_can_be_followed_to_its_end(operated: Cluster, tmp_path: Path) -> None:
     reader = Reader(operated, tmp_path)
     try:

@@ -21,10 +21,14 @@ def mark(log: Path) -> int:
 
 
 def requests(log: Path, since: int) -> Iterator[dict[str, Any]]:
-    """The operator's finished requests after position `since`."""
+    """The operator's finished requests after position `since`; a line that was being written then or is now is none."""
     with log.open("rb") as lines:
-        lines.seek(since)
+        if since:
+            lines.seek(since - 1)
+            lines.readline()
         for line in lines:
+            if not line.endswith(b"\n"):
+                return
             event = json.loads(line)
             if event["stage"] == "ResponseComplete" and event.get("userAgent", "").startswith(AGENT):
                 yield event

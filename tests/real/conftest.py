@@ -1,5 +1,6 @@
 """A real API server with simulated nodes, our CRDs, and one operator at a time, or two replicas of it."""
 
+import json
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.cluster import Cluster
+from tests.cluster.polling import wait_for
 from tests.contract.kubectl import Kubectl, manifest
 from tests.faults.proxy import FaultProxy
 from tests.operators import OperatorProcess, Replicas, install
@@ -36,6 +38,18 @@ def kubectl(installed: Cluster) -> Iterator[Kubectl]:
     admin.ok("create", "namespace", name)
     yield Kubectl(installed.paths.kubectl, name)
     admin.ok("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def alone(installed: Cluster) -> None:
+    """Nothing of earlier tests is left that an operator could still write about or count."""
+    admin = Kubectl(installed.paths.kubectl)
+
+    def gone() -> bool:
+        namespaces = json.loads(admin.ok("get", "namespaces", "-o", "json"))["items"]
+        return all(one["status"]["phase"] == "Active" for one in namespaces)
+
+    wait_for(gone, "the end of the namespaces of earlier tests", 120)
 
 
 @pytest.fixture

@@ -4,10 +4,11 @@ import json
 import time
 from typing import Any
 
+from tests.cluster.polling import wait_for
 from tests.contract.kubectl import Kubectl, manifest
 
 FINAL = ("DONE", "ERROR", "CANCELLED")
-PATIENCE = 60.0
+PATIENCE = 150.0
 GARBAGE_SECONDS = 60.0  # the garbage collector looks for new CRDs twice a minute
 
 
@@ -67,7 +68,7 @@ def pods_of(kubectl: Kubectl) -> list[dict[str, Any]]:
     return items
 
 
-def wait_for_status(kubectl: Kubectl, name: str, *, seconds: int = 30, **fields: str) -> dict[str, Any]:
+def wait_for_status(kubectl: Kubectl, name: str, *, seconds: int = 60, **fields: str) -> dict[str, Any]:
     """Wait until every field of the status of `name` (kind/name) has its value; returns the object then."""
     for field, value in fields.items():
         wish = f"--for=jsonpath={{.status.{field}}}={value}"
@@ -83,6 +84,15 @@ def condition(obj: dict[str, Any], kind: str) -> str:
     """The status of a condition of `obj`, `absent` when it has none."""
     found = [one["status"] for one in obj["status"].get("conditions", ()) if one["type"] == kind]
     return found[0] if found else "absent"
+
+
+def workload_of(kubectl: Kubectl, name: str) -> str:
+    """The name of what has been launched for a job, once its status says so."""
+
+    def told() -> str:
+        return str(job_named(kubectl, name).get("status", {}).get("workload", {}).get("name", ""))
+
+    return wait_for(told, "the workload")
 
 
 def job_named(kubectl: Kubectl, name: str) -> dict[str, Any]:

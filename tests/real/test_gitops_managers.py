@@ -32,7 +32,7 @@ def has_drift(kubectl: Kubectl, manager: str, body: dict[str, Any]) -> bool:
 
 
 def test_row24_two_server_side_managers_apply_it_50_times_each(installed: Cluster, kubectl: Kubectl) -> None:
-    body = in_git("shared", seconds=15)
+    body = in_git("shared", seconds=40)
     since = audit.mark(installed.audit_log)
     for manager in MANAGERS:
         apply(kubectl, manager, body)

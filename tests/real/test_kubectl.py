@@ -21,11 +21,11 @@ def test_b057_one_wait_ends_in_every_outcome_and_selectors_tell_them_apart(kubec
     invalid = {"stages": ["s"], "jobs": [shell("a", kind="Nope")]}
     gone = {"stages": ["s"], "jobs": [shell("waits")], "cancel": "Now"}
     create_all(kubectl, {"good": good, "bad": bad, "invalid": invalid, "gone": gone})
-    kubectl.ok("wait", "tpl", "--all", "--for=condition=Finished", "--timeout=30s")
-    kubectl.ok("wait", "tpl/good", "--for=condition=Succeeded", "--timeout=1s")
-    kubectl.ok("wait", "tpl/bad", "tpl/invalid", "tpl/gone", "--for=condition=Succeeded=False", "--timeout=1s")
+    kubectl.ok("wait", "tpl", "--all", "--for=condition=Finished", "--timeout=60s")
+    kubectl.ok("wait", "tpl/good", "--for=condition=Succeeded", "--timeout=15s")
+    kubectl.ok("wait", "tpl/bad", "tpl/invalid", "tpl/gone", "--for=condition=Succeeded=False", "--timeout=15s")
     assert "timed out" in kubectl.refused("wait", "tpl/bad", "--for=condition=Succeeded", "--timeout=1s")
-    kubectl.ok("wait", "pjob", "--all", "--for=condition=Finished", "--timeout=5s")
+    kubectl.ok("wait", "pjob", "--all", "--for=condition=Finished", "--timeout=60s")
     assert names(kubectl, "tpl", "status.state=DONE") == {"good"}
     assert names(kubectl, "tpl", "status.state=ERROR") == {"bad", "invalid"}
     assert names(kubectl, "tpl", "spec.clientId=default") == {"good", "bad", "invalid", "gone"}
@@ -40,9 +40,9 @@ def test_b057_one_wait_ends_in_every_outcome_and_selectors_tell_them_apart(kubec
 
 
 def test_wait_follows_a_running_pipeline_to_its_end(kubectl: Kubectl) -> None:
-    create_all(kubectl, {"run": {"stages": ["s"], "jobs": [shell("a", seconds=1.5)]}})
-    kubectl.ok("wait", "tpl/run", "--for=jsonpath={.status.state}=IN PROGRESS", "--timeout=20s")
+    create_all(kubectl, {"run": {"stages": ["s"], "jobs": [shell("a", seconds=10)]}})
+    kubectl.ok("wait", "tpl/run", "--for=jsonpath={.status.state}=IN PROGRESS", "--timeout=60s")
     assert names(kubectl, "tpl", "status.state=IN PROGRESS") == {"run"}
     assert names(kubectl, "pjob", "status.state=IN PROGRESS") == {"a"}
-    kubectl.ok("wait", "tpl/run", "--for=condition=Succeeded", "--timeout=20s")
+    kubectl.ok("wait", "tpl/run", "--for=condition=Succeeded", "--timeout=60s")
     assert wait_all(kubectl) == {"run": "DONE"}

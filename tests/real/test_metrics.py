@@ -1,7 +1,7 @@
 """Scrapes of running programs on a real API server: every metric is there, with its type and labels, and is true."""
 
-import os
 import re
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,7 +32,7 @@ def scrape(port: int) -> Scrape:
 @pytest.fixture
 def ports() -> tuple[int, ...]:
     """Of two operators, a server and a runner."""
-    return tuple(free(4, os.getpid()))
+    return tuple(free(4, secrets.randbelow(10_000)))
 
 
 class Pair(Replicas):
@@ -108,8 +108,8 @@ def missing(program: Program, found: Scrape) -> list[str]:
 
 
 def test_every_metric_of_every_program_is_told_and_true(
-    kubectl: Kubectl, clients: Callable[..., None], pair: Pair, server: ServerProcess, runner: RunnerProcess,
-    ports: tuple[int, ...],
+    alone: None, kubectl: Kubectl, clients: Callable[..., None], pair: Pair, server: ServerProcess,
+    runner: RunnerProcess, ports: tuple[int, ...],
 ) -> None:  # fmt: skip
     leader = pair.wait_for_leader()
     at = dict(zip(pair.each, ports, strict=False))

@@ -59,9 +59,9 @@ def test_no_limit_is_exceeded_no_slot_stays_empty_and_a_client_at_its_limit_dela
     with Onlooker(installed.kubeconfig, kubectl.namespace) as seen:
         create_all(
             kubectl,
-            {f"{client}-{n}": grid(1, 10, seconds=1) | {"clientId": client} for n in range(5) for client in LIMITS},
+            {f"{client}-{n}": grid(1, 5, seconds=3) | {"clientId": client} for n in range(5) for client in LIMITS},
         )
-        seen.wait_until_final(100, 100)
+        seen.wait_until_final(50)
         changes = seen.changes
 
     def client_of(job: str) -> str:
@@ -86,8 +86,8 @@ def test_one_slot_is_given_in_the_order_of_the_keys(
     seed: int,
     window: int,
 ) -> None:
-    """A filler has the only slot until 25 shuffled submissions wait behind it; then it is cancelled."""
-    who, what = draw(seed, 25)
+    """A filler has the only slot until 12 shuffled submissions wait behind it; then it is cancelled."""
+    who, what = draw(seed, 12)
     clients(**who)
     new_operator(MAX_RUNNING_JOBS="1", QUEUE_SIZE=str(window)).start()
     create_all(kubectl, {"filler": {"stages": ["s"], "jobs": [shell("a", seconds=600)]}})
@@ -96,6 +96,6 @@ def test_one_slot_is_given_in_the_order_of_the_keys(
         create_all(kubectl, what)
         found = accepted(kubectl, what)
         kubectl.ok(*kubectl.merge("tpl/filler", {"spec": {"cancel": "Now"}}))
-        seen.wait_until_final(400, 100)
+        seen.wait_until_final(12 * 16)
     assert peak(seen.changes, lambda job: job in seen.jobs) == 1
     assert launched(seen) == sorted_keys(who, what, found)

@@ -14,7 +14,7 @@ from tests.operators import OperatorProcess
 from tests.real.pipelines import create_all, grid, shell, wait_all, wait_for_status
 from tests.real.submissions import accepted, draw, launched, sorted_keys
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.cluster
 
 
 def test_b013_the_order_stays_the_same_however_often_the_operator_dies(

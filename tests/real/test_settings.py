@@ -37,19 +37,19 @@ def test_limits_change_while_the_operator_runs(
     def running() -> int:
         return list(states(kubectl, "pjob").values()).count("IN PROGRESS")
 
-    create_all(kubectl, {"long": {"stages": ["s"], "jobs": [shell(f"j{n}", seconds=6) for n in range(4)]}})
+    create_all(kubectl, {"long": {"stages": ["s"], "jobs": [shell(f"j{n}", seconds=15) for n in range(8)]}})
     wait_for(lambda: running() == 1, "one job in progress")
     mount(folder, "max_running_jobs: -1\n")
-    wait_for(lambda: "wrong settings; " in operator.log.read_text(), "the fault", 3)
+    wait_for(lambda: "wrong settings; " in operator.log.read_text(), "the fault", 20)
     assert running() == 1
     mount(folder, "max_running_jobs: 3\nworkers: 5\n")
-    wait_for(lambda: running() == 3, "three jobs in progress", 5)
+    wait_for(lambda: running() == 3, "three jobs in progress", 20)
     log = operator.log.read_text()
     assert "settings changed: max_running_jobs from 1 to 3" in log
     assert "at the next start of the operator: workers" in log
     mount(folder, "max_running_jobs: 0\n")
-    wait_for(lambda: "max_running_jobs from 3 to 0" in operator.log.read_text(), "the closed limit", 3)
-    wait_for(lambda: running() == 0, "nothing in progress", 15)
+    wait_for(lambda: "max_running_jobs from 3 to 0" in operator.log.read_text(), "the closed limit", 20)
+    wait_for(lambda: running() == 0, "nothing in progress", 60)
     assert "READY" in states(kubectl, "pjob").values()
     mount(folder, "max_running_jobs: unlimited\n")
     assert wait_all(kubectl) == {"long": "DONE"}

@@ -45,7 +45,7 @@ def lasted(status: dict[str, Any]) -> float:
     ).total_seconds()
 
 
-def nothing_is_left(kubectl: Kubectl, seconds: float = 10.0) -> None:
+def nothing_is_left(kubectl: Kubectl, seconds: float = 60.0) -> None:
     """No Kubernetes Job, and no pod of ours, is there any more."""
 
     def gone() -> bool:
@@ -62,7 +62,7 @@ def test_b031_a_timeout_ends_every_kind(kubectl: Kubectl) -> None:
     assert wait_all(kubectl) == {"kinds": "DONE"}
     for job in jobs_of(kubectl):
         assert (job["status"]["state"], job["status"]["reason"]) == ("ERROR", "Timeout"), job["spec"]["name"]
-        assert 6 <= lasted(job["status"]) < 10
+        assert 6 <= lasted(job["status"]) < 40
     nothing_is_left(kubectl)
 
 
@@ -82,12 +82,12 @@ def test_b029_b100_what_finds_no_node_ends_and_leaves_nothing(
 
 
 def test_row_7_the_clock_of_a_held_job_stands_still_and_a_cancel_ends_it(kubectl: Kubectl) -> None:
-    create_all(kubectl, {"held": {"stages": ["s"], "jobs": [k8s_job("a") | {"timeout": 8, "startTimeout": 4}]}})
+    create_all(kubectl, {"held": {"stages": ["s"], "jobs": [k8s_job("a") | {"timeout": 20, "startTimeout": 15}]}})
     wait_for_status(kubectl, "tpl/held", state="IN PROGRESS")
     name = wait_for(lambda: kubectl.ok("get", "jobs", "-o", "name").strip(), "the Kubernetes Job")
     kubectl.ok(*kubectl.merge(name, {"spec": {"suspend": True}}))
     wait_for_status(kubectl, f"pjob/{job_named(kubectl, 'a')['metadata']['name']}", reason="ExternallyQueued")
-    time.sleep(10)  # longer than its timeouts
+    time.sleep(22)  # longer than its timeouts
     assert job_named(kubectl, "a")["status"]["reason"] == "ExternallyQueued"
     kubectl.ok(*kubectl.merge("tpl/held", {"spec": {"cancel": "Now"}}))
     assert wait_all(kubectl) == {"held": "CANCELLED"}
@@ -121,7 +121,7 @@ def test_b034_b035_no_moment_leaves_a_kubernetes_job_behind(
     create_all(kubectl, {"c2": {"stages": ["s"], "jobs": [k8s_job("a") | {"retryAttempt": 3}]}})
     moment(kubectl)
     kubectl.ok(*kubectl.merge("tpl/c2", {"spec": {"cancel": "Now"}}))
-    assert wait_all(kubectl, seconds=30) == {"c2": "CANCELLED"}
+    assert wait_all(kubectl) == {"c2": "CANCELLED"}
     nothing_is_left(kubectl)
 
 
@@ -131,6 +131,6 @@ def test_b034_a_cancel_while_the_operator_is_down(kubectl: Kubectl, shared_opera
     shared_operator.kill()
     kubectl.ok(*kubectl.merge("tpl/c2", {"spec": {"cancel": "Now"}}))
     shared_operator.start()
-    assert wait_all(kubectl, seconds=30) == {"c2": "CANCELLED"}
+    assert wait_all(kubectl) == {"c2": "CANCELLED"}
     assert {job["status"]["reason"] for job in jobs_of(kubectl)} == {"UserCancelled"}
     nothing_is_left(kubectl)

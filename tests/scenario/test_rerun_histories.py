@@ -131,7 +131,6 @@ def invalid(status: dict[str, Any]) -> bool:
     return status["reason"] in ("InvalidSpec", "ClientNotAllowed") and status.get("run", 1) == 1
 
 
-@pytest.mark.timeout(400)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(histories, st.sampled_from([1, 2]), st.sampled_from([1, 100]))
 async def test_row_22_any_history_of_runs_ends_well(history: list[cancels.Event], slots: int, window: int) -> None:

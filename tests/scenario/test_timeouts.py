@@ -212,7 +212,6 @@ async def test_row_10_the_first_of_several_timeouts_ends_what_does_not_start(
         assert seconds <= lasted(status) <= seconds + 1
 
 
-@pytest.mark.timeout(300)  # a day of virtual time
 async def test_the_default_timeouts_are_those_of_the_contract() -> None:
     """86,400 s to run and 600 s to start."""
     async with running() as world:

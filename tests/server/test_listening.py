@@ -86,6 +86,6 @@ async def test_a_request_in_flight_is_answered_while_the_server_stops(site: Site
         began = asyncio.get_running_loop().time()
         await runner.cleanup()
         assert await asking == 404
-        assert asyncio.get_running_loop().time() - began < 2
+        assert asyncio.get_running_loop().time() - began < 15
         with pytest.raises(aiohttp.ClientConnectionError):
             await ask()

@@ -131,7 +131,7 @@ async def test_b060_logs_of_others_are_not_there(site: Site) -> None:
 
 
 async def test_a_log_is_followed_until_the_container_ends(site: Site) -> None:
-    uid = await launched(site, seconds=1)
+    uid = await launched(site, seconds=3)
     await started(site)
     site.cluster.logs.written[uid] = b"one\n"
 

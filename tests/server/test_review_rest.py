@@ -59,7 +59,7 @@ async def test_no_body_of_faults_holds_the_server_for_long(site: Site, spec: Any
         assert response.status == 200
         assert not (await response.json())["valid"]
     looking.cancel()
-    assert longest < 5  # it was half a minute and more
+    assert longest < 15  # it was half a minute and more
 
 
 @pytest.fixture

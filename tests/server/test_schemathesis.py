@@ -12,7 +12,6 @@ REQUESTS = 5000
 MOST_ROUNDS = 6
 
 
-@pytest.mark.timeout(600)
 def test_no_made_up_request_is_answered_but_as_the_document_says(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("CRITICAL")  # refusals by the thousand
     outcome, seed = Outcome(), 0

