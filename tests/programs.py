@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+UNCOMPILED = "PYTHONDONTWRITEBYTECODE"  # with it each start would compile the package anew; the image holds it compiled
+
 
 class ProgramError(Exception):
     """A program did not do what it was started for; the text holds the end of its log."""
@@ -19,7 +21,7 @@ class Program:
     def __init__(self, module: str, log: Path, environment: Mapping[str, str]) -> None:
         self.log = log
         self._module = module
-        self._environment = dict(environment)
+        self._environment = {name: value for name, value in environment.items() if name != UNCOMPILED}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -17,8 +17,9 @@ from task_pipeline.settings_file import WrongFile
 
 log = logging.getLogger(__name__)
 
-PAUSE = 0.4  # seconds; two looks are needed, and a change is to be noticed within one second
-ABSENT_LOOKS = 25  # a file that could not be read for ten seconds is not just being replaced
+PAUSE = 0.6  # seconds; a change is to be noticed within one second, and an idle operator is to wake up seldom
+AGAIN = 0.35  # until the second look at something new: a file that is being written is not half for so long
+ABSENT_LOOKS = 17  # a file that could not be read for ten seconds is not just being replaced
 
 
 class SettingsWatch:
@@ -46,7 +47,7 @@ class SettingsWatch:
                 self._look()
             except Exception:
                 log.exception("%s: a fault in the operator; the settings in force stay", self._path)
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(PAUSE if self._seen in (None, self._judged) else AGAIN)
 
     def _look(self) -> None:
         try:

@@ -11,7 +11,7 @@ import pytest_asyncio
 from task_pipeline.entrypoints.flags import loader
 from task_pipeline.entrypoints.operator import _settings_watch
 from task_pipeline.settings import Settings, is_live, take_over
-from task_pipeline.settings_watch import ABSENT_LOOKS, PAUSE, SettingsWatch
+from task_pipeline.settings_watch import ABSENT_LOOKS, AGAIN, PAUSE, SettingsWatch
 
 pytestmark = [pytest.mark.looptime]
 
@@ -174,7 +174,7 @@ async def test_a_file_that_stays_away_is_told_once(start: Start, file: Path, cap
 async def test_half_a_file_is_not_taken(start: Start, file: Path, caplog: pytest.LogCaptureFixture) -> None:
     recorder = start()
     for half in ("", "max", "max_running_jobs: 2", "max_running_jobs: 25", "max_running_jobs: 250\n"):
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(AGAIN)
         write(file, half)
     await asyncio.sleep(SOON)
     assert (recorder.limits, told(caplog, logging.ERROR)) == ([250], [])
