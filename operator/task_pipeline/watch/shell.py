@@ -207,7 +207,7 @@ async def _configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     settings.persistence.progress_storage = NoProgress()
     settings.queueing.idle_timeout = 0.05
     settings.queueing.exit_timeout = 1.0
-    settings.watching.chunk_size = 500
+    settings.watching.chunk_size = 100  # a chunk is in memory as plain objects, several times the size of what is kept
     settings.watching.inactivity_timeout = 70
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
