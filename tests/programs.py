@@ -8,7 +8,10 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-UNCOMPILED = "PYTHONDONTWRITEBYTECODE"  # with it each start would compile the package anew; the image holds it compiled
+
+def compiled(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which Python keeps what it has compiled, as in the image: else each start compiles anew."""
+    return {name: value for name, value in environment.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 class ProgramError(Exception):
@@ -21,7 +24,7 @@ class Program:
     def __init__(self, module: str, log: Path, environment: Mapping[str, str]) -> None:
         self.log = log
         self._module = module
-        self._environment = {name: value for name, value in environment.items() if name != UNCOMPILED}
+        self._environment = compiled(environment)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -21,6 +21,7 @@ from tests.bench.client import client_of
 from tests.bench.manifests import FINAL, NAMESPACE, pipeline
 from tests.bench.observer import Observer
 from tests.bench.site import Site, connected
+from tests.programs import compiled
 
 TIMES = 5
 Results = dict[str, dict[str, float]]
@@ -67,7 +68,7 @@ def _first_output(arguments: Sequence[str], kubeconfig: Path) -> float:
     program = Path(sys.executable).with_name("tpctl")
     began = time.monotonic()
     with subprocess.Popen(
-        [program, *arguments], stdout=subprocess.PIPE, env={**os.environ, "KUBECONFIG": str(kubeconfig)}
+        [program, *arguments], stdout=subprocess.PIPE, env=compiled(os.environ) | {"KUBECONFIG": str(kubeconfig)}
     ) as process:
         assert process.stdout is not None
         assert process.stdout.read(1), f"tpctl {' '.join(arguments)} said nothing"

@@ -56,3 +56,26 @@ async def test_b072_so_does_one_whose_pod_was_deleted_meanwhile() -> None:
             world.cluster.admin.delete(PODS, pod["metadata"]["name"], NAMESPACE)
         await asyncio.sleep(SOON)
         assert await looks_before(world, "gone") < FEW
+
+
+async def test_b072_one_that_ends_soon_after_the_start_takes_turns_with_all_that_waits() -> None:
+    async with running(max_running_jobs=1) as world:
+        await killed_while_many_wait(world, shell("ends", seconds=LONG))
+        (pod,) = world.pods()
+        journal, looks = world.cluster.journal, 0
+        journal.clear()
+        await world.start()
+        assert world.runtime is not None
+
+        def is_told() -> bool:
+            return any(str(request.name).startswith("runs-ends-") for request in journal)
+
+        def looked(kind: str, seconds: float) -> None:
+            nonlocal looks
+            looks += not is_told()
+            if looks == FEW:
+                world.cluster.kubelet.finish(pod["metadata"]["uid"])
+
+        world.runtime.looked = looked
+        await world.cluster.admin.wait_for(is_told, 60, what="the end of the job")
+        assert FEW < looks < MANY / 2

@@ -126,6 +126,7 @@ class Runtime:
         self._take_keys(self._dispatch(), "dispatch")
         if stood_by:
             self._look_at_all()
+        self.work.set_back()
         self._feed.look_at_endings()
         self.scheduler.start()
 

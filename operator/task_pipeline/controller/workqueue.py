@@ -2,10 +2,12 @@
 
 A key that is added while it is being worked on is worked on again afterwards. Keys may be added for later (deadlines,
 coalesced writes); the earliest time wins. After a failure the pause grows with every failure of that key.
+What had been there before the start takes turns with news, so that neither waits for all of the other.
 """
 
 import asyncio
 import heapq
+from collections import deque
 from collections.abc import Callable
 from enum import IntEnum, StrEnum
 from itertools import count
@@ -33,12 +35,18 @@ class Key(NamedTuple):
 
 
 class Urgency(IntEnum):
-    """Which keys are taken first."""
+    """Which keys are taken first; those of NORMAL and BACKLOG take turns."""
 
     LAUNCH = 0
     ENDING = 1  # a slot that was free before the start; not for news, which would hold up all the rest
     NORMAL = 2
-    LOW = 3  # nothing waits for it
+    BACKLOG = 3  # it was there before the start
+    LOW = 4  # nothing waits for it
+
+
+_NEWS_FIRST = (Urgency.LAUNCH, Urgency.ENDING, Urgency.NORMAL, Urgency.BACKLOG, Urgency.LOW)
+_BACKLOG_FIRST = (Urgency.LAUNCH, Urgency.ENDING, Urgency.BACKLOG, Urgency.NORMAL, Urgency.LOW)
+_NEXT_ORDER = {Urgency.NORMAL: _BACKLOG_FIRST, Urgency.BACKLOG: _NEWS_FIRST}
 
 
 class WorkQueue:
@@ -46,7 +54,8 @@ class WorkQueue:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
-        self._ready: list[tuple[Urgency, int, Key]] = []
+        self._ready: dict[Urgency, deque[Key]] = {urgency: deque() for urgency in Urgency}
+        self._order = _NEWS_FIRST
         self._waiting: dict[Key, Urgency] = {}
         self._working: set[Key] = set()
         self._again: dict[Key, Urgency] = {}
@@ -75,8 +84,16 @@ class WorkQueue:
         if known is not None and known <= urgency:
             return
         self._waiting[key] = urgency
-        heapq.heappush(self._ready, (urgency, next(self._numbers), key))
+        self._ready[urgency].append(key)
         self._wakeup.set()
+
+    def set_back(self) -> None:
+        """All that waits now without being urgent was there before the start."""
+        for key in self._ready[Urgency.NORMAL]:
+            if self._waiting.get(key) == Urgency.NORMAL:
+                self._waiting[key] = Urgency.BACKLOG
+                self._ready[Urgency.BACKLOG].append(key)
+        self._ready[Urgency.NORMAL].clear()
 
     def add_after(self, key: Key, seconds: float) -> None:
         """Look at `key` in `seconds`; a later time than one already set is ignored."""
@@ -106,15 +123,22 @@ class WorkQueue:
 
     async def get(self) -> Key:
         """The next key; the caller must call `done` with it."""
-        while True:
-            while self._ready:
-                urgency, _, key = heapq.heappop(self._ready)
-                if self._waiting.get(key) == urgency:
-                    del self._waiting[key]
-                    self._working.add(key)
-                    return key
+        while (key := self._take()) is None:
             self._wakeup.clear()
             await self._wakeup.wait()
+        del self._waiting[key]
+        self._working.add(key)
+        return key
+
+    def _take(self) -> Key | None:
+        for urgency in self._order:
+            ready = self._ready[urgency]
+            while ready:
+                key = ready.popleft()
+                if self._waiting.get(key) == urgency:
+                    self._order = _NEXT_ORDER.get(urgency, self._order)
+                    return key
+        return None
 
     def done(self, key: Key, *, failed: bool = False, pause: float | None = None) -> None:
         """The work on `key` has ended. Failed keys come again after a growing pause, or after `pause` seconds."""

@@ -1,10 +1,10 @@
-"""The work queue's plans for later, in virtual time."""
+"""The work queue: in which order keys are taken, and its plans for later, in virtual time."""
 
 import asyncio
 
 import pytest
 
-from task_pipeline.controller.workqueue import SLACK, Key, Of, WorkQueue
+from task_pipeline.controller.workqueue import SLACK, Key, Of, Urgency, WorkQueue
 
 pytestmark = [pytest.mark.looptime]
 
@@ -15,6 +15,51 @@ def key(number: int) -> Key:
 
 def queue() -> WorkQueue:
     return WorkQueue(asyncio.get_running_loop().time)
+
+
+async def taken(work: WorkQueue) -> list[int]:
+    """The numbers of all keys that wait, in the order in which they are taken."""
+    found = []
+    while len(work):
+        found.append(await work.get())
+        work.done(found[-1])
+    return [int(one.uid.removeprefix("uid-")) for one in found]
+
+
+async def test_the_urgent_come_first_and_the_first_come_of_equals() -> None:
+    work = queue()
+    for number, urgency in enumerate((Urgency.LOW, Urgency.NORMAL, Urgency.ENDING, Urgency.NORMAL, Urgency.LAUNCH)):
+        work.add(key(number), urgency)
+    assert await taken(work) == [4, 2, 1, 3, 0]
+
+
+async def test_what_has_become_urgent_is_taken_once() -> None:
+    work = queue()
+    work.add(key(1))
+    work.add(key(2))
+    work.add(key(2), Urgency.LAUNCH)
+    work.add(key(2))
+    assert await taken(work) == [2, 1]
+
+
+async def test_news_and_what_was_there_before_the_start_take_turns() -> None:
+    work = queue()
+    for number in range(6):
+        work.add(key(number), Urgency.LOW if number == 5 else Urgency.NORMAL)
+    work.set_back()
+    for number in (10, 11, 12):
+        work.add(key(number))
+    work.add(key(20), Urgency.ENDING)
+    assert await taken(work) == [20, 10, 0, 11, 1, 12, 2, 3, 4, 5]
+
+
+async def test_news_of_what_was_there_before_the_start_are_news() -> None:
+    work = queue()
+    for number in range(4):
+        work.add(key(number))
+    work.set_back()
+    work.add(key(3))
+    assert await taken(work) == [3, 0, 1, 2]
 
 
 async def test_what_was_planned_and_called_off_never_comes() -> None:
