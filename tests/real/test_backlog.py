@@ -26,7 +26,7 @@ pytestmark = pytest.mark.cluster
 WAITING, CLIENTS, WINDOW = 500, 20, 100
 BUDGET = 20  # writes of reasons a second, and as many in advance
 OLD, JOBS = 120, 5  # finished Pipelines: more PipelineJobs than one page of a list holds
-SOON = 10.0
+SOON = 60.0
 
 
 def submit(cluster: Cluster, namespace: str, specs: dict[str, Any]) -> None:

@@ -190,7 +190,7 @@ def test_semantics_7_a_suspension_keeps_what_was_run_before(kubectl: Kubectl) ->
     kubectl.ok(*kubectl.merge(f"job/{name}", {"spec": {"suspend": True}}))
     held = wait_for_status(kubectl, f"pjob/{pjob(kubectl)}", reason="ExternallyQueued")["status"]
     assert (held["state"], held["conditions"][0]["type"]) == ("IN PROGRESS", "Suspended")
-    kubectl.run("wait", f"pjob/{pjob(kubectl)}", "--for=condition=Finished", "--timeout=15s")
+    kubectl.run("wait", f"pjob/{pjob(kubectl)}", "--for=condition=Finished", "--timeout=30s")
     assert job_named(kubectl, "a")["status"]["reason"] == "ExternallyQueued"
     kubectl.ok(*kubectl.merge(f"job/{name}", {"spec": {"suspend": False}}))
     wait_for_status(kubectl, "tpl/p", state="ERROR", seconds=27)  # 30 s less those before
@@ -317,9 +317,9 @@ def test_a_namespace_that_is_being_deleted_ends_what_it_holds(kubectl: Kubectl) 
         "spec": {"stages": ["s", "t"], "jobs": [shell("a", seconds=3), shell("b", "t")]},
     }  # fmt: skip
     kubectl.ok(*inside, "create", "-f", "-", stdin=body)
-    kubectl.ok(*inside, "wait", "tpl/p", "--for=jsonpath={.status.state}=IN PROGRESS", "--timeout=20s")
+    kubectl.ok(*inside, "wait", "tpl/p", "--for=jsonpath={.status.state}=IN PROGRESS", "--timeout=60s")
     kubectl.ok("delete", "namespace", name, "--wait=false")
     wait_for(lambda: kubectl.run("get", "namespace", name).code != 0, "the end of the namespace", 60)
     submit(kubectl, shell("a"))
     assert json.loads(kubectl.ok("get", "tpl", "-o", "json"))["items"]
-    assert wait_all(kubectl, seconds=20) == {"p": "DONE"}
+    assert wait_all(kubectl) == {"p": "DONE"}

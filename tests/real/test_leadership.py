@@ -160,6 +160,7 @@ def test_after_sigterm_the_standby_goes_on_at_once(
     leader.stop()
     launched = watched.launched
     after_handover(watched, launched, began, 15)
+    assert "gave the Lease back" in pair.log.read_text()
     assert leader_of(installed) == standby.name
     assert lease(installed)["leaseTransitions"] == before + 1
     assert the_rest(watched, kubectl) <= 0

@@ -20,7 +20,7 @@ KINDS = "/api/v1/kinds"
 @pytest.fixture
 async def runner(site: Site) -> AsyncIterator[Runner]:
     """The site's application on a port of its own."""
-    made = Runner(site.client.app, 2.0)
+    made = Runner(site.client.app, 10.0)
     await made.setup()
     await web.SockSite(made, _socket()).start()
     yield made
@@ -86,6 +86,8 @@ async def test_a_request_in_flight_is_answered_while_the_server_stops(site: Site
         began = asyncio.get_running_loop().time()
         await runner.cleanup()
         assert await asking == 404
-        assert asyncio.get_running_loop().time() - began < 15
+        assert (
+            asyncio.get_running_loop().time() - began < 8
+        )  # it waits for what is in flight, not for its time to run out
         with pytest.raises(aiohttp.ClientConnectionError):
             await ask()

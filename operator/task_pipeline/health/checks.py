@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from task_pipeline.health.pulse import Pulse
+from task_pipeline.health.pulse import BEAT_SECONDS, Pulse
 
-STUCK_SECONDS = 30.0  # a loop that has had no turn for so long is stuck
+STUCK_SECONDS = 30.0 + BEAT_SECONDS  # a loop without a beat for so long has had no turn for half a minute
 FAILING_SECONDS = 300.0  # kopf may fail for so long before a restart is tried
 HICCUP_SECONDS = 60.0  # what fails for less is not told
 SILENT_SECONDS = 330.0  # a stream is opened anew before: so long without a word, and nothing was heard of it

@@ -68,8 +68,8 @@ def test_all_is_well(operator: Operator) -> None:
 
 
 def test_a_loop_that_is_stuck(operator: Operator) -> None:
-    operator.passed(31, turning=False)
-    assert operator.health.faults() == ["the main loop has not turned for 31 s"]
+    operator.passed(36, turning=False)
+    assert operator.health.faults() == ["the main loop has not turned for 36 s"]
     assert operator.health.hindrances() == operator.health.faults()
 
 
