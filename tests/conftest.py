@@ -1,11 +1,18 @@
 """What all suites share: the fixtures of the local cluster."""
 
 import asyncio
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 pytest_plugins = ["tests.cluster.fixtures"]
+
+
+def pytest_configure() -> None:
+    """Let SIGINT count, also for what the tests start: a shell lets its background processes ignore it."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
