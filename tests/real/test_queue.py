@@ -71,7 +71,7 @@ def test_no_limit_is_exceeded_no_slot_stays_empty_and_a_client_at_its_limit_dela
     assert peak(changes) == LIMIT
     for client, limit in LIMITS.items():
         assert peak(changes, lambda job, of=client: client_of(job) == of) == limit  # type: ignore[misc]
-    share, worst = used_share(changes, client_of, dict.fromkeys(LIMITS, 50)), overtakes(changes, client_of)
+    share, worst = used_share(changes, client_of, dict.fromkeys(LIMITS, 25)), overtakes(changes, client_of)
     print(f"usable slots in use: {share:.1%}; jobs of alpha started while a slot waited for beta: {worst} at most")
     assert worst <= LIMITS["alpha"]
     assert share >= 0.9
