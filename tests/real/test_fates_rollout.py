@@ -76,9 +76,8 @@ def wait_for_message(kubectl: Kubectl, pipeline: str) -> str:
     """The message of a running job, once it has one."""
 
     def told() -> str:
-        return next(
-            (job["status"].get("message", "") for job in jobs_of(kubectl) if job["spec"]["pipeline"] == pipeline), ""
-        )
+        mine = [job for job in jobs_of(kubectl) if job["spec"]["pipeline"] == pipeline]
+        return str(mine[0].get("status", {}).get("message", "")) if mine else ""
 
     return wait_for(told, "a message")
 
