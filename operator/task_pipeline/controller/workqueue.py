@@ -46,7 +46,6 @@ class Urgency(IntEnum):
 
 _NEWS_FIRST = (Urgency.LAUNCH, Urgency.ENDING, Urgency.NORMAL, Urgency.BACKLOG, Urgency.LOW)
 _BACKLOG_FIRST = (Urgency.LAUNCH, Urgency.ENDING, Urgency.BACKLOG, Urgency.NORMAL, Urgency.LOW)
-_NEXT_ORDER = {Urgency.NORMAL: _BACKLOG_FIRST, Urgency.BACKLOG: _NEWS_FIRST}
 
 
 class WorkQueue:
@@ -54,7 +53,7 @@ class WorkQueue:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
-        self._ready: dict[Urgency, deque[Key]] = {urgency: deque() for urgency in Urgency}
+        self._ready: list[deque[Key]] = [deque() for _ in Urgency]
         self._order = _NEWS_FIRST
         self._waiting: dict[Key, Urgency] = {}
         self._working: set[Key] = set()
@@ -136,7 +135,10 @@ class WorkQueue:
             while ready:
                 key = ready.popleft()
                 if self._waiting.get(key) == urgency:
-                    self._order = _NEXT_ORDER.get(urgency, self._order)
+                    if urgency == Urgency.NORMAL:
+                        self._order = _BACKLOG_FIRST
+                    elif urgency == Urgency.BACKLOG:
+                        self._order = _NEWS_FIRST
                     return key
         return None
 
