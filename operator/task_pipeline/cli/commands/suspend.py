@@ -1,4 +1,4 @@
-"""`suspend`: start nothing more of a Pipeline; what runs goes on."""
+"""`suspend`: start nothing more of a Pipeline; what runs goes on. `resume` is made here as well."""
 
 import click
 
@@ -7,16 +7,23 @@ from task_pipeline.cli.backend import Backend, Suspend
 from task_pipeline.cli.session import session_of
 
 
-@click.command("suspend", cls=options.Verb, short_help="Start nothing more of a Pipeline; what runs goes on.")
-@options.name_argument()
-@click.pass_context
-def command(context: click.Context, name: str) -> None:
-    """Start nothing more of a Pipeline; what runs goes on."""
-    session = session_of(context)
+def switch(verb: str, text: str, suspend: bool, done: str) -> click.Command:
+    """The command that sets `spec.suspend` of a Pipeline; `text` is its help, `done` what it says afterwards."""
 
-    async def work(backend: Backend) -> None:
-        namespace, plain = await session.named(backend, name, changes=True)
-        await backend.act(namespace, plain, Suspend(True))
-        session.screen.line(f"pipeline/{plain} suspended")
+    @click.command(verb, cls=options.Verb, help=text, short_help=text)
+    @options.name_argument()
+    @click.pass_context
+    def command(context: click.Context, name: str) -> None:
+        session = session_of(context)
 
-    session.run(work)
+        async def work(backend: Backend) -> None:
+            namespace, plain = await session.named(backend, name, changes=True)
+            await backend.act(namespace, plain, Suspend(suspend))
+            session.screen.line(f"pipeline/{plain} {done}")
+
+        session.run(work)
+
+    return command
+
+
+command = switch("suspend", "Start nothing more of a Pipeline; what runs goes on.", True, "suspended")
