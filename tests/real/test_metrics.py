@@ -2,7 +2,6 @@
 
 import re
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.request import urlopen
@@ -11,6 +10,7 @@ import pytest
 
 from task_pipeline.observability.catalog import Program, Sort, told_by
 from tests.cluster import Cluster
+from tests.cluster.polling import wait_for
 from tests.cluster.ports import free
 from tests.contract.kubectl import Kubectl
 from tests.metric_names import parsed, queries, selectors, series
@@ -85,13 +85,6 @@ def runner(tmp_path: Path, ports: tuple[int, ...]) -> Iterator[RunnerProcess]:
     made.stop()
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
 def missing(program: Program, found: Scrape) -> list[str]:
     """What a program should tell and does not, or tells with other labels or another type."""
     faults = []
@@ -114,7 +107,7 @@ def test_every_metric_of_every_program_is_told_and_true(
     leader = pair.wait_for_leader()
     at = dict(zip(pair.each, ports, strict=False))
     clients(one={"maxRunningJobs": 1})
-    until(lambda: scrape(at[leader]).value("client_limit", client="one") == 1)
+    wait_for(lambda: scrape(at[leader]).value("client_limit", client="one") == 1, "the limit", PATIENCE)
     create_all(kubectl, {
         "good": grid(2, 2),
         "bad": {"stages": ["s"], "jobs": [shell("a", exit_code=1, retryAttempt=1)]},
@@ -122,8 +115,9 @@ def test_every_metric_of_every_program_is_told_and_true(
     })  # fmt: skip
     server.request("GET", "/readyz")
     server.request("OPTIONS", "/coffee")
-    until(lambda: sum(scrape(at[leader]).values("pipelines_finished_total").values()) == 2)
-    until(lambda: scrape(at[leader]).value("jobs_running", client="one") == 1)
+    finished = "pipelines_finished_total"
+    wait_for(lambda: sum(scrape(at[leader]).values(finished).values()) == 2, "two that are over", PATIENCE)
+    wait_for(lambda: scrape(at[leader]).value("jobs_running", client="one") == 1, "one that runs", PATIENCE)
     found, standby = scrape(at[leader]), scrape(at[pair.standby])
     of_server, of_runner = scrape(ports[2]), scrape(ports[3])
 

@@ -197,9 +197,7 @@ async def test_several_jobs_at_once_and_none_after_the_stop(site: Site, server: 
         nonlocal together, most
         together += 1
         most = max(most, together)
-        async with asyncio.timeout(10):
-            while most < 3:  # noqa: ASYNC110 (nothing tells of it)
-                await asyncio.sleep(0.01)
+        await until(lambda: most >= 3)
         await asyncio.sleep(0.1)  # time for a fourth, which must not come
         together -= 1
 
